@@ -1,0 +1,202 @@
+"""
+The resident agent: collects once for everybody who watches one stack.
+
+``python -m console.agent --state DIR``.  It leaves its last picture in the state,
+keeps a short history, and starts the runtime's supervision again should that die.
+Whatever of this fails is said once in its log and tried again; only the loss of
+its lock, or a signal, ends it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import logging.handlers
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from console.collector import Collector
+from console.domain.differences import significant
+from console.domain.snapshot import AgentState, Snapshot
+from console.errors import ConsoleError
+from console.journal.agent_lock import AgentLock
+from console.journal.history import EVERY_SECONDS
+from console.ports import Clock, History, Pictures, Runtime, StartsStack
+from console.settings import load_settings
+
+log = logging.getLogger("console.agent")
+
+#: The picture is written at least this often, so that its age can be seen.
+PICTURE_SECONDS = 1.0
+REVIVE_SECONDS = 2.0
+#: Alerts of a picture older than this began anew for all we know.
+ALERTS_KEPT_SECONDS = 300.0
+LOG_BYTES = 1024 * 1024
+
+
+class Agent:
+    """
+    The agent's loop, apart from process, lock and signals.
+
+    Args:
+        collector: Observes.
+        pictures: Where the last snapshot goes.
+        history: Where figures go.
+        runtime: Its supervision is revived, where it has one.
+        clock: Time.
+        still_wanted: Asked now and then; False ends the loop (its lock is gone).
+    """
+
+    def __init__(
+        self,
+        collector: Collector,
+        pictures: Pictures,
+        history: History,
+        runtime: Runtime,
+        clock: Clock,
+        still_wanted: Callable[[], bool] = lambda: True,
+    ) -> None:
+        self._collector = collector
+        self._pictures = pictures
+        self._history = history
+        self._runtime = runtime
+        self._clock = clock
+        self._still_wanted = still_wanted
+        self._ending = threading.Event()
+        self._failing: set[str] = set()
+        self._written: tuple[object, ...] | None = None
+        self._written_at = self._kept_at = float("-inf")
+
+    def run(self) -> None:
+        """Collect until :meth:`end` is called or the agent is no longer wanted."""
+        self._take_over_alerts()
+        self._collector.start()
+        reviver = threading.Thread(target=self._keep_alive, name="revive", daemon=True)
+        reviver.start()
+        seen = None
+        try:
+            while not self._ending.is_set() and self._still_wanted():
+                snapshot = self._collector.wait(seen, PICTURE_SECONDS)
+                if snapshot is None:
+                    snapshot = self._collector.latest_or_collect()
+                seen = snapshot.taken_at
+                self._keep(replace(snapshot, agent=AgentState.RUNNING))
+        finally:
+            self._ending.set()
+            self._collector.stop()
+            reviver.join(1.0)
+
+    def end(self) -> None:
+        """Make :meth:`run` return soon; may be called from a signal handler."""
+        self._ending.set()
+
+    def _keep(self, snapshot: Snapshot) -> None:
+        now = self._clock.monotonic()
+        state = significant(snapshot)
+        if state != self._written or now - self._written_at >= PICTURE_SECONDS:
+            if self._duty("picture", lambda: self._pictures.write(snapshot)):
+                self._written = state
+            self._written_at = now
+        if now - self._kept_at >= EVERY_SECONDS:
+            self._duty("history", lambda: self._history.append(snapshot))
+            self._kept_at = now
+
+    def _keep_alive(self) -> None:
+        """Start the supervision again whenever it died though the stack should run."""
+        runtime = self._runtime
+        if not isinstance(runtime, StartsStack):
+            return
+        while not self._ending.wait(REVIVE_SECONDS):
+            self._duty("supervision", lambda: self._revive(runtime))
+
+    def _revive(self, runtime: StartsStack) -> None:
+        if runtime.revive():
+            log.warning("the supervision had died and was started again")
+
+    def _take_over_alerts(self) -> None:
+        last = self._pictures.read()
+        if last is None:
+            return
+        if (self._clock.now() - last.taken_at).total_seconds() <= ALERTS_KEPT_SECONDS:
+            self._collector.remember_alerts(last.alerts)
+
+    def _duty(self, name: str, do: Callable[[], None]) -> bool:
+        """Do one thing; a failure is told once, as is the recovery."""
+        try:
+            do()
+        except ConsoleError as error:
+            if name not in self._failing:
+                log.warning("%s fails, going on without it: %s", name, error.message)
+        except Exception:
+            if name not in self._failing:
+                log.exception("%s fails, going on without it", name)
+        else:
+            if name in self._failing:
+                log.info("%s works again", name)
+            self._failing.discard(name)
+            return True
+        self._failing.add(name)
+        return False
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run the agent of one state directory; 0 at once when it has one already."""
+    from console.bootstrap import build_engine
+    from console.journal.history import HistoryStore
+    from console.journal.picture import PictureFile
+
+    parser = argparse.ArgumentParser(prog="console.agent", description=__doc__)
+    parser.add_argument("--state", metavar="DIR", required=True)
+    arguments = parser.parse_args(argv)
+    try:
+        settings = load_settings(state=arguments.state)
+        settings.state.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock = AgentLock(settings.state)
+        if not lock.take():
+            return 0
+    except (ConsoleError, OSError) as error:
+        print(f"console.agent: {error}", file=sys.stderr)
+        return 1
+    os.umask(0o007)  # operators of one group share a state; nobody else reads it
+    _log_to(settings.state / "agent.log")
+    engine = build_engine(settings)
+    history = HistoryStore(settings.state, engine.clock)
+    agent = Agent(
+        engine.collector,
+        PictureFile(settings.state),
+        history,
+        engine.runtime,
+        engine.clock,
+        lock.still_ours,
+    )
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: agent.end())
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # whoever started it may hang up
+    log.info("agent begins, environment %s", settings.environment)
+    try:
+        agent.run()
+    except Exception:
+        log.exception("agent ends by a fault of its own")
+        return 1
+    finally:
+        history.close()
+        log.info("agent ends")
+        lock.release()
+    return 0
+
+
+def _log_to(path: Path) -> None:
+    handler = logging.handlers.RotatingFileHandler(path, maxBytes=LOG_BYTES, backupCount=1)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    root = logging.getLogger()
+    root.addHandler(handler)
+    root.setLevel(logging.INFO)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

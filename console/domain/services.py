@@ -1,0 +1,172 @@
+"""Services and replicas: what is meant to run and what was seen running."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+
+class Role(StrEnum):
+    """What a service is for; label ``console.role``."""
+
+    APP = "app"
+    WORKER = "worker"
+    DATABASE = "database"
+    BROKER = "broker"
+    PROXY = "proxy"
+    MONITORING = "monitoring"
+    OTHER = "other"
+
+
+class Health(StrEnum):
+    """Health as the operator is told it; *unknown* is never *healthy*."""
+
+    HEALTHY = "healthy"
+    STARTING = "starting"
+    UNHEALTHY = "unhealthy"
+    STOPPED = "stopped"
+    UNKNOWN = "unknown"
+
+
+class ReplicaState(StrEnum):
+    """State of the process or container itself, apart from its health."""
+
+    STARTING = "starting"
+    RUNNING = "running"
+    STOPPING = "stopping"
+    BACKOFF = "backoff"
+    EXITED = "exited"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaFact:
+    """
+    One replica as its runtime reports it, before any probe.
+
+    Args:
+        id: Identity within the runtime; a new process or container may keep it
+            on embedded (same name) and gets a new one on compose.
+        name: Unique and stable, ``<service>-<number>``.
+        state: State of the process.
+        pid: Process id on this host, where there is one.
+        started_at: Start of the present process, UTC.
+        restarts: Restarts since the replica was created.
+        exit_reason: Words for the last exit (``killed by SIGKILL``), else "".
+        release: Version it runs, where known.
+        health_url: Where its own health is asked, private to this replica.
+        metrics_url: Where its own metrics are scraped.
+    """
+
+    id: str
+    name: str
+    state: ReplicaState
+    pid: int | None = None
+    started_at: datetime | None = None
+    restarts: int = 0
+    exit_reason: str = ""
+    release: str | None = None
+    health_url: str | None = None
+    metrics_url: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceFact:
+    """
+    One service as its runtime reports it.
+
+    Args:
+        name: Service name, as in the compose file.
+        role: From ``console.role``; decides how its health is judged.
+        desired: Replicas that should run.
+        labels: All ``console.*`` labels.
+        core: Whether it counts for the overall health (profiles aside).
+        cpu_limit_cores: Limit of one replica, cores; None when unlimited.
+        memory_limit_bytes: Limit of one replica; None when unlimited.
+    """
+
+    name: str
+    role: Role
+    desired: int
+    replicas: tuple[ReplicaFact, ...]
+    labels: dict[str, str] = field(default_factory=dict)
+    core: bool = True
+    cpu_limit_cores: float | None = None
+    memory_limit_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Topology:
+    """
+    Everything the runtime knows, in one reading.
+
+    Args:
+        running: Whether the runtime itself is up (supervisor, engine).
+        services: In a fixed order, product first.
+        endpoints: Public addresses, ``{"api": "http://127.0.0.1:8000"}``.
+    """
+
+    running: bool
+    services: tuple[ServiceFact, ...]
+    endpoints: dict[str, str] = field(default_factory=dict)
+
+    def service(self, name: str) -> ServiceFact | None:
+        """Return the service called *name*, or None."""
+        return next((s for s in self.services if s.name == name), None)
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaStats:
+    """CPU (cores used since the last reading) and resident memory of a replica."""
+
+    cpu_cores: float | None
+    memory_bytes: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Replica:
+    """
+    One replica in a snapshot: the fact joined with probes and statistics.
+
+    ``cpu_ratio`` is cores used ÷ limit (÷ one core where there is no limit).
+    ``active_tasks`` (running), ``reserved_tasks`` (held, not started) and
+    ``accepting`` are None for anything but a worker that sends heartbeats.
+    """
+
+    id: str
+    name: str
+    state: ReplicaState
+    health: Health
+    reason: str
+    release: str | None
+    started_at: datetime | None
+    cpu_ratio: float | None
+    memory_bytes: int | None
+    restarts: int
+    health_output: str
+    pid: int | None = None
+    active_tasks: int | None = None
+    reserved_tasks: int | None = None
+    accepting: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """One service in a snapshot; figures are sums over its replicas."""
+
+    name: str
+    role: Role
+    desired: int
+    ready: int
+    health: Health
+    reason: str
+    release: str | None
+    cpu_cores: float | None
+    cpu_ratio: float | None
+    memory_bytes: int | None
+    memory_limit_bytes: int | None
+    restarts: int
+    replicas: tuple[Replica, ...]
+    labels: dict[str, str] = field(default_factory=dict)
+    core: bool = True

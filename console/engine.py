@@ -1,0 +1,327 @@
+"""
+The engine: everything a screen or a command may ask for, in one place.
+
+It blocks, always with a timeout; screens call it from thread workers.  It holds
+no state of its own: pictures come from the agent or the collector, truth about
+operations from the journal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from console.collector import Collector
+from console.domain.audit import AuditVerdict
+from console.domain.lifecycle import ACTIVE, busy_with
+from console.domain.operations import Actor, Change, Operation, OperationState, StepEvent
+from console.domain.plans import Json, Plan
+from console.domain.snapshot import AgentState, Snapshot
+from console.errors import Interrupted, ReadOnly, Refused, UsageError
+from console.operations.lock import OperationLock
+from console.operations.request import PlanRequest
+from console.ports import (
+    Clock,
+    History,
+    Journal,
+    LogLine,
+    LogRequest,
+    Pictures,
+    Runtime,
+)
+from console.settings import Settings
+
+#: A picture older than this is not used as the agent's present view, seconds.
+PICTURE_MAX_AGE_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """
+    Whether changes are allowed now.
+
+    Args:
+        write: True when changing anything is allowed.
+        until: When write access ends; None when it does not, or there is none.
+    """
+
+    write: bool
+    until: datetime | None
+
+
+class Engine:
+    """
+    Facade over one stack.
+
+    Args:
+        settings: Where the stack is and its policy.
+        runtime: What runs its replicas.
+        collector: Observes without an agent.
+        pictures: The agent's last snapshot.
+        journal: Operations, changes, elevation.
+        history: Figures over time.
+        planners: ``plan_*`` by verb.
+        launch_runner: Starts a detached runner for an operation id and a mode
+            (``run``, ``undo``); returns once it is started.
+        actor: Who is acting.
+        clock: Time.
+    """
+
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        runtime: Runtime,
+        collector: Collector,
+        pictures: Pictures,
+        journal: Journal,
+        history: History,
+        planners: Mapping[str, Callable[[PlanRequest], Plan]],
+        launch_runner: Callable[[str, str], None],
+        actor: Actor,
+        clock: Clock,
+    ) -> None:
+        self.settings = settings
+        self.runtime = runtime
+        self.collector = collector
+        self.journal = journal
+        self.actor = actor
+        self.clock = clock
+        self._pictures = pictures
+        self._history = history
+        self._planners = planners
+        self._launch_runner = launch_runner
+
+    # Observing ---------------------------------------------------------------
+
+    def snapshot(self) -> Snapshot:
+        """
+        Return the present picture: the agent's, else one collected here.
+
+        A collected one says ``agent: absent``; the first takes as long as the
+        slowest source (bounded by its timeout), later ones are kept warm by the
+        collector's own threads once :meth:`watch` was called.
+        """
+        picture = self._pictures.read() if self._pictures.agent_alive() else None
+        if picture is not None:
+            age = (self.clock.now() - picture.taken_at).total_seconds()
+            if age <= PICTURE_MAX_AGE_SECONDS:
+                return picture
+        return replace(self.collector.latest_or_collect(), agent=AgentState.ABSENT)
+
+    def last_picture(self) -> Snapshot | None:
+        """Return the agent's last picture however old, to draw at once; None if none."""
+        return self._pictures.read()
+
+    def watch(self) -> None:
+        """Keep collecting in the background while there is no agent; idempotent."""
+        if not self._pictures.agent_alive():
+            self.collector.start()
+
+    def close(self) -> None:
+        """Stop what :meth:`watch` started."""
+        self.collector.stop()
+
+    def logs(self, request: LogRequest) -> Iterator[LogLine | None]:
+        """Yield log lines; see :meth:`console.ports.Runtime.logs`."""
+        return self.runtime.logs(request)
+
+    def series(self, name: str, seconds: float) -> list[tuple[datetime, float | None]]:
+        """Return one figure over the last *seconds* from the agent's history."""
+        return self._history.series(name, seconds)
+
+    def changes(self, limit: int = 20) -> list[Change]:
+        """Return the last changes by anybody, newest first."""
+        return self.journal.changes(limit)
+
+    # Changing ----------------------------------------------------------------
+
+    def access(self) -> Access:
+        """Return whether changes are allowed now; production starts read-only."""
+        if not self.settings.production:
+            return Access(write=True, until=None)
+        until = self.journal.elevated_until()
+        if until is None or until <= self.clock.now():
+            return Access(write=False, until=None)
+        return Access(write=True, until=until)
+
+    def elevate(self, minutes: int, reason: str) -> Access:
+        """
+        Take write access for a while; recorded.
+
+        Raises:
+            UsageError: If *minutes* is outside 0–240; 0 ends it now.
+        """
+        if not 0 <= minutes <= 240:
+            raise UsageError(f"cannot elevate for {minutes} minutes", remedy="choose 0 to 240")
+        self.journal.elevate(self.actor, self.clock.now() + timedelta(minutes=minutes), reason)
+        return self.access()
+
+    def plan(self, verb: str, wish: dict[str, Json]) -> Plan:
+        """
+        Make the plan of *verb* from a picture taken now.
+
+        Args:
+            verb: A key of the operations table.
+            wish: Arguments of the verb.
+
+        Raises:
+            Refused: When it should not or cannot be done, with the remedy.
+            UsageError: When the wish makes no sense.
+        """
+        if verb not in self._planners:
+            raise UsageError(
+                f"unknown operation {verb!r}", remedy=f"one of {', '.join(sorted(self._planners))}"
+            )
+        # Observed anew, because the agent's picture may be a moment old; whether
+        # there is an agent is a fact about the stack, not about this picture.
+        alive = self._pictures.agent_alive()
+        agent = AgentState.RUNNING if alive else AgentState.ABSENT
+        snapshot = replace(self.collector.collect(), agent=agent)
+        return self._planners[verb](
+            PlanRequest(snapshot, self.settings.policy, self.runtime, dict(wish))
+        )
+
+    def require_write(self) -> None:
+        """Raise ReadOnly unless changes are allowed now."""
+        if not self.access().write:
+            raise ReadOnly(
+                f"read-only: this is {self.settings.environment}",
+                unchanged="nothing was changed",
+                remedy='fragrance elevate --minutes 15 --reason "…"  (w in the console)',
+            )
+
+    def submit(self, plan: Plan, reason: str) -> Operation:
+        """
+        Journal *plan* and start its detached runner.
+
+        Raises:
+            ReadOnly: Without write access.
+            Busy: When another operation runs or is unfinished.
+        """
+        self.require_write()
+        operation = self.journal.submit(plan, self.actor, reason)
+        self._launch(operation.id, "run")
+        return operation
+
+    def require_idle(self) -> None:
+        """Raise Busy when another operation runs or is unfinished."""
+        operation = self.journal.unfinished()
+        if operation is not None:
+            raise busy_with(operation)
+
+    def preempt(self, timeout_seconds: float = 120.0) -> Operation | None:
+        """
+        Cancel the operation at work, if any, and wait until it has gone back.
+
+        Returns:
+            What was cancelled, None when nothing was at work.
+
+        Raises:
+            Busy: When it is no longer at work and waits for a person, or does not
+                come to its next step boundary in time.
+        """
+        self.require_write()
+        operation = self.journal.unfinished()
+        if operation is None:
+            return None
+        if operation.state in ACTIVE:
+            self.journal.request_cancel(operation.id)
+        deadline = self.clock.monotonic() + timeout_seconds
+        while (now := self.journal.operation(operation.id)).state in ACTIVE:
+            if self.clock.monotonic() >= deadline:
+                break
+            self.clock.sleep(0.2)
+        if not now.finished:
+            raise busy_with(now)
+        return now
+
+    def operation(self, operation_id: str) -> Operation:
+        """Return one operation."""
+        return self.journal.operation(operation_id)
+
+    def operations(self, limit: int = 50) -> list[Operation]:
+        """Return operations, newest first."""
+        return self.journal.operations(limit)
+
+    def events(self, operation_id: str, after_event_id: int = 0) -> list[StepEvent]:
+        """Return step events after one already seen."""
+        return self.journal.events(operation_id, after_event_id)
+
+    def cancel(self, operation_id: str) -> None:
+        """Ask a running operation to stop at its next step boundary and go back."""
+        self.require_write()
+        operation = self.journal.operation(operation_id)
+        if operation.finished:
+            raise Refused(
+                f"operation {operation_id} is already {operation.state.value}",
+                unchanged="nothing was changed",
+            )
+        self.journal.request_cancel(operation_id)
+
+    def resume(self, operation_id: str, reason: str = "") -> None:
+        """Run an interrupted or frozen operation again; what is true is skipped."""
+        self._continue(operation_id, "run", reason)
+
+    def undo(self, operation_id: str, reason: str = "") -> None:
+        """Take an operation back by its stored undo plan."""
+        self._continue(operation_id, "undo", reason)
+
+    def _continue(self, operation_id: str, mode: str, reason: str) -> None:
+        self.require_write()
+        operation = self.journal.reopen(operation_id, self.actor, mode, reason)
+        self._launch(operation.id, mode)
+
+    def _launch(self, operation_id: str, mode: str) -> None:
+        """Start the runner; one that did not start leaves the operation interrupted."""
+        try:
+            self._launch_runner(operation_id, mode)
+        except Interrupted as error:
+            if self.journal.operation(operation_id).state is OperationState.SUBMITTED:
+                self.journal.set_state(
+                    operation_id,
+                    OperationState.INTERRUPTED,
+                    exit_code=error.exit_code,
+                    outcome_message=error.message,
+                    remedy=error.remedy,
+                )
+            raise
+
+    def accept(self, operation_id: str, reason: str) -> None:
+        """Declare the present state of an unfinished operation right; audited."""
+        self.require_write()
+        self.journal.accept(operation_id, self.actor, reason)
+
+    def unlock(self, reason: str) -> int:
+        """
+        End a live but hung runner, which leaves its operation interrupted; recorded.
+
+        Returns:
+            The pid of the runner that was ended.
+        """
+        self.require_write()
+        lock = OperationLock(self.settings.state, self.clock)
+        owner = lock.owner()
+        pid = lock.break_hold()
+        self.journal.record(
+            Change(
+                at=self.clock.now(),
+                actor=str(self.actor),
+                what=f"ended the runner {pid}",
+                outcome="done",
+                reason=reason,
+                operation_id=None if owner is None else owner.operation_id,
+            )
+        )
+        return pid
+
+    # Audit -------------------------------------------------------------------
+
+    def audit(self, limit: int = 50) -> list[dict[str, Json]]:
+        """Return the last audit entries, newest first."""
+        return self.journal.audit(limit)
+
+    def verify_audit(self) -> AuditVerdict:
+        """Recompute the audit's chain."""
+        return self.journal.verify_audit()

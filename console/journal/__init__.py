@@ -1,0 +1,1 @@
+"""Durable records: operations, audit chain, history of figures."""

@@ -1,0 +1,147 @@
+"""
+Figures over time, bounded on disk.
+
+One row of JSON every five seconds for a day: about 17,000 rows.  Written by the
+agent alone; read by every console, each with a connection of its own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+import threading
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+from console.domain.figures import figures_of
+from console.domain.snapshot import Snapshot
+from console.errors import Unreachable
+from console.ports import Clock
+
+#: Distance of two rows.
+EVERY_SECONDS = 5.0
+KEPT_SECONDS = 24 * 3600.0
+#: Two rows further apart than this have a gap between them.
+GAP_SECONDS = 3 * EVERY_SECONDS
+PRUNE_EVERY_ROWS = 60
+BUSY_SECONDS = 2.0
+
+SCHEMA = "CREATE TABLE IF NOT EXISTS figures (at REAL PRIMARY KEY, named TEXT NOT NULL)"
+
+
+class HistoryStore:
+    """
+    ``STATE/history.db``.
+
+    Args:
+        state: State directory.
+        clock: Its present is what ``series`` counts back from.
+        kept_seconds: Rows older than this are deleted.
+    """
+
+    def __init__(self, state: Path, clock: Clock, kept_seconds: float = KEPT_SECONDS) -> None:
+        self.path = state / "history.db"
+        self._clock = clock
+        self._kept_seconds = kept_seconds
+        self._writer: sqlite3.Connection | None = None
+        self._rows = 0
+        self._lock = threading.Lock()
+
+    def append(self, snapshot: Snapshot) -> None:
+        """
+        Keep the figures of one snapshot; what is too old goes now and then.
+
+        A damaged file is put aside and a new one begun: history is worth less
+        than watching.
+
+        Raises:
+            Unreachable: If nothing can be written.
+        """
+        import msgspec
+
+        row = (snapshot.taken_at.timestamp(), msgspec.json.encode(figures_of(snapshot)).decode())
+        with self._lock:
+            try:
+                self._insert(row)
+            except sqlite3.OperationalError as error:
+                self._close()
+                raise Unreachable(f"history cannot be written: {error}") from error
+            except sqlite3.DatabaseError as error:
+                self._close()
+                self._put_aside()
+                raise Unreachable(f"history was damaged and begins anew: {error}") from error
+
+    def series(self, name: str, seconds: float) -> list[tuple[datetime, float | None]]:
+        """
+        Return one figure over the last *seconds*, oldest first.
+
+        Args:
+            name: As in :mod:`console.domain.figures`.
+            seconds: How far back; positive.
+
+        Returns:
+            (UTC, value); None where the figure was unknown, and once inside each
+            gap where nobody collected.  Empty when there is no history.
+        """
+        if not self.path.exists() or seconds <= 0:
+            return []
+        since = self._clock.now().timestamp() - seconds
+        path = '$."' + name.replace('"', "") + '"'
+        try:
+            with contextlib.closing(self._open_reader()) as connection:
+                rows = connection.execute(
+                    "SELECT at, json_extract(named, ?) FROM figures WHERE at >= ? ORDER BY at",
+                    (path, since),
+                ).fetchall()
+        except sqlite3.Error:
+            return []
+        return list(_with_gaps(rows))
+
+    def close(self) -> None:
+        """Close the writing connection; idempotent."""
+        with self._lock:
+            self._close()
+
+    def _insert(self, row: tuple[float, str]) -> None:
+        if self._writer is None:
+            self._writer = sqlite3.connect(
+                self.path, timeout=BUSY_SECONDS, check_same_thread=False, isolation_level=None
+            )
+            self._writer.execute("PRAGMA journal_mode=WAL")
+            # A lost second of history after a power cut harms nobody.
+            self._writer.execute("PRAGMA synchronous=NORMAL")
+            self._writer.execute("PRAGMA journal_size_limit=4194304")
+            self._writer.execute(SCHEMA)
+            self.path.chmod(0o660)
+        self._writer.execute("INSERT OR REPLACE INTO figures VALUES (?, ?)", row)
+        if self._rows % PRUNE_EVERY_ROWS == 0:
+            self._writer.execute("DELETE FROM figures WHERE at < ?", (row[0] - self._kept_seconds,))
+        self._rows += 1
+
+    def _open_reader(self) -> sqlite3.Connection:
+        return sqlite3.connect(f"{self.path.as_uri()}?mode=ro", uri=True, timeout=BUSY_SECONDS)
+
+    def _close(self) -> None:
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            with contextlib.suppress(sqlite3.Error):
+                writer.close()
+
+    def _put_aside(self) -> None:
+        with contextlib.suppress(OSError):
+            self.path.replace(self.path.with_name(self.path.name + ".damaged"))
+        for suffix in ("-wal", "-shm"):
+            with contextlib.suppress(OSError):
+                self.path.with_name(self.path.name + suffix).unlink()
+
+
+def _with_gaps(
+    rows: Iterable[tuple[float, float | None]],
+) -> Iterator[tuple[datetime, float | None]]:
+    before: float | None = None
+    for at, value in rows:
+        if before is not None and at - before > GAP_SECONDS:
+            yield datetime.fromtimestamp((before + at) / 2, UTC), None
+        yield datetime.fromtimestamp(at, UTC), value
+        before = at

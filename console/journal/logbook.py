@@ -1,0 +1,124 @@
+"""Changes, the audit and write access: the part of the journal that is about people."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import datetime
+from pathlib import Path
+
+from console.domain.audit import AuditVerdict
+from console.domain.operations import Actor, Change
+from console.domain.plans import Json
+from console.domain.text import plain_text
+from console.errors import ConsoleError
+from console.journal import records
+from console.journal.audit import AuditLog
+from console.journal.database import JournalDatabase
+from console.ports import Clock
+
+
+class Logbook:
+    """
+    Who changed what, and who may.
+
+    Args:
+        state: The state directory.
+        clock: Gives the times of record.
+    """
+
+    def __init__(self, state: Path, clock: Clock) -> None:
+        self._state = state
+        self._clock = clock
+        self._database = JournalDatabase(state)
+        self._audit = AuditLog(state)
+
+    def record(self, change: Change) -> None:
+        """Record a change that is no operation (start, stop, elevation), audited alike."""
+        with self._writing() as connection:
+            self._audit.add(
+                connection,
+                {
+                    "at": records.encode_time(change.at),
+                    "kind": "change",
+                    "actor": {"user": plain_text(change.actor, 130)},
+                    "what": plain_text(change.what),
+                    "outcome": plain_text(change.outcome, 100),
+                    "reason": plain_text(change.reason),
+                    "operation_id": change.operation_id,
+                    "details": {k: plain_text(v) for k, v in change.details.items()},
+                },
+            )
+
+    def changes(self, limit: int = 20) -> list[Change]:
+        """Return the last changes by anybody, newest first."""
+        return [
+            Change(
+                at=datetime.fromisoformat(entry["at"]),
+                actor=_actor_words(entry["actor"]),
+                what=entry["what"],
+                outcome=entry["outcome"],
+                reason=entry["reason"],
+                operation_id=entry["operation_id"],
+                details=entry["details"],
+            )
+            for entry in self.audit(limit)
+        ]
+
+    def audit(self, limit: int = 50) -> list[dict[str, Json]]:
+        """Return the last audit entries, newest first, as they are written."""
+        with self._database.reading() as connection:
+            rows = connection.execute(
+                "select line from audit order by seq desc limit ?", (limit,)
+            ).fetchall()
+        return [json.loads(row["line"]) for row in rows]
+
+    def verify_audit(self) -> AuditVerdict:
+        """Recompute the audit's chain against the head kept in the journal."""
+        with self._database.reading() as connection:
+            return self._audit.verify(connection)
+
+    def elevated_until(self) -> datetime | None:
+        """Return when the present write access ends, None when there is none."""
+        with self._database.reading() as connection:
+            row = connection.execute("select value from meta where key = 'elevated'").fetchone()
+        until = None if row is None else datetime.fromisoformat(row["value"])
+        return until if until is not None and until > self._clock.now() else None
+
+    def elevate(self, actor: Actor, until: datetime, reason: str) -> None:
+        """Grant write access until a moment (now or earlier: end it); audited."""
+        now = self._clock.now()
+        granted = until > now
+        with self._writing() as connection:
+            connection.execute(
+                "insert or replace into meta values ('elevated', ?)", (records.encode_time(until),)
+            )
+            self._audit.add(
+                connection,
+                {
+                    "at": records.encode_time(now),
+                    "kind": "access",
+                    "actor": records.actor_fields(actor),
+                    "what": f"write access until {until:%H:%M} UTC" if granted else "write access",
+                    "outcome": "granted" if granted else "ended",
+                    "reason": plain_text(reason),
+                    "operation_id": None,
+                    "details": {},
+                },
+            )
+
+    @contextmanager
+    def _writing(self, *, audited: bool = True) -> Iterator[sqlite3.Connection]:
+        with self._database.writing() as connection:
+            yield connection
+        if audited:
+            # What cannot be appended now stays in the outbox for the next writer.
+            with suppress(ConsoleError), self._database.writing() as connection:
+                self._audit.flush(connection, self._database.file_mode())
+
+
+def _actor_words(actor: dict[str, Json]) -> str:
+    origin = actor.get("origin", "local")
+    return str(actor["user"]) if origin == "local" else f"{actor['user']} ({origin})"

@@ -1,0 +1,141 @@
+"""
+Where things are and how this stack is to be run.
+
+One loader: command line over environment over ``compose/console.yaml`` over the
+defaults in :mod:`console.domain.policy`.  Nothing here touches a server.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from console.domain.policy import Policy
+from console.errors import UsageError
+
+#: The directory that holds the launcher, the packages and ``compose/``.
+PROJECT = Path(__file__).resolve().parent.parent
+
+#: Names of the environment that starts read-only.
+PRODUCTION = frozenset({"prod", "production"})
+#: File of the state directory that says in which environment the stack was started.
+ENVIRONMENT_FILE = "environment"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """
+    Settings of one invocation.
+
+    Args:
+        project: Directory of the stack's files.
+        state: Directory of journal, audit, history and embedded data; 0700.
+        environment: ``APP_ENV``; ``prod`` and ``production`` start read-only.
+        policy: Thresholds and bounds.
+        runtime: Runtime asked for; None to use the one recorded in the state.
+    """
+
+    project: Path
+    state: Path
+    environment: str = "dev"
+    policy: Policy = field(default_factory=Policy)
+    runtime: str | None = None
+
+    @property
+    def production(self) -> bool:
+        """Whether changing anything needs elevation first."""
+        return self.environment in PRODUCTION
+
+
+def load_settings(
+    *,
+    state: str | None = None,
+    file: str | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> Settings:
+    """
+    Build the settings of this invocation.
+
+    Args:
+        state: ``--state``; else ``FRAGRANCE_STATE``; else ``.fragrance`` beside
+            the project.
+        file: ``--file``; its directory is the project.
+        environ: Environment variables; ``os.environ`` when None.
+
+    Raises:
+        UsageError: If the policy file cannot be read or has a wrong value.
+    """
+    env = os.environ if environ is None else environ
+    project = Path(file).resolve().parent if file else PROJECT
+    chosen = state or env.get("FRAGRANCE_STATE")
+    directory = Path(chosen).expanduser().absolute() if chosen else project / ".fragrance"
+    return Settings(
+        project=project,
+        state=directory,
+        environment=_environment(directory, env.get("APP_ENV")),
+        policy=load_policy(PROJECT / "compose" / "console.yaml" if not file else _beside(project)),
+    )
+
+
+def record_environment(settings: Settings) -> None:
+    """Keep the environment that a stack was started in, for whoever comes later."""
+    (settings.state / ENVIRONMENT_FILE).write_text(settings.environment + "\n", encoding="utf-8")
+
+
+def _environment(state: Path, asked: str | None) -> str:
+    """
+    Return the environment: production when either the stack or the caller says so.
+
+    A shell that lacks ``APP_ENV`` must not make a production stack writable.
+    """
+    try:
+        recorded = (state / ENVIRONMENT_FILE).read_text(encoding="utf-8").strip()
+    except OSError:
+        recorded = ""
+    if asked in PRODUCTION and recorded not in PRODUCTION:
+        return asked or "dev"
+    return recorded or asked or "dev"
+
+
+def _beside(project: Path) -> Path:
+    return project / "console.yaml"
+
+
+def load_policy(path: Path) -> Policy:
+    """
+    Read the policy file; defaults for what it leaves out.
+
+    Args:
+        path: YAML file; a missing one means all defaults.
+
+    Raises:
+        UsageError: If it is not YAML, or a key or value is not known; names the
+            place (``$.scale.app.maximum``).
+    """
+    import msgspec
+    import yaml
+
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return Policy()
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror}") from error
+    try:
+        raw: dict[str, Any] = yaml.safe_load(text) or {}
+        known = set(Policy.__dataclass_fields__)
+        if not isinstance(raw, dict) or set(raw) - known:
+            unknown = sorted(set(raw) - known) if isinstance(raw, dict) else raw
+            raise UsageError(
+                f"{path}: unknown policy {unknown}", remedy=f"use only {', '.join(sorted(known))}"
+            )
+        return msgspec.convert(raw, Policy)
+    except (yaml.YAMLError, msgspec.ValidationError) as error:
+        raise UsageError(
+            f"{path}: {error}",
+            unchanged="nothing was started or changed",
+            remedy=f"mend {path.name} and try again",
+        ) from error
