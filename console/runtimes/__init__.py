@@ -1,0 +1,1 @@
+"""Adapters of what runs replicas; each passes ``tests/contract``."""

@@ -1,0 +1,42 @@
+"""Host names in connection URLs, resolved within a bounded time."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+import threading
+
+from console.errors import Unreachable
+
+
+def resolve(host: str, timeout_seconds: float) -> str:
+    """
+    Return an address of *host*.
+
+    The resolver of the system has no timeout and drivers call it in the open; so
+    it runs in a thread of its own, and whoever waits gives up in time.
+
+    Raises:
+        Unreachable: If the name does not resolve, or not in time.
+    """
+    try:
+        return str(ipaddress.ip_address(host))
+    except ValueError:
+        pass
+    found: list[str] = []
+    failed: list[str] = []
+
+    def ask() -> None:
+        try:
+            found.append(str(socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)[0][4][0]))
+        except OSError as error:
+            failed.append(error.strerror or str(error))
+
+    thread = threading.Thread(target=ask, name=f"resolve-{host}", daemon=True)
+    thread.start()
+    thread.join(timeout_seconds)
+    if found:
+        return found[0]
+    if failed:
+        raise Unreachable(f"the name {host!r} does not resolve: {failed[0]}")
+    raise Unreachable(f"the name {host!r} does not resolve within {timeout_seconds:g} s")

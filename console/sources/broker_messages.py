@@ -1,0 +1,81 @@
+"""What stands in the broker, decoded: a message's time, a worker's heartbeat."""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, datetime
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from console.domain.readings import WorkerHeartbeat
+
+if TYPE_CHECKING:
+    import msgspec
+
+#: Later than any clock here; a moment beyond it is no moment.
+_LATEST_EPOCH = 32_503_680_000.0
+
+
+def enqueued_at(message: bytes | None) -> datetime | None:
+    """
+    Return when a Celery message was published, from its header ``enqueued_at``.
+
+    Args:
+        message: kombu's JSON envelope; None when the list is empty.
+
+    Returns:
+        UTC; None when the producer wrote no such header or it is no time.
+    """
+    if message is None:
+        return None
+    import msgspec
+
+    try:
+        envelope = _envelope_decoder().decode(message)
+    except msgspec.MsgspecError:
+        return None
+    headers = envelope.headers
+    return moment(headers.get("enqueued_at")) if isinstance(headers, dict) else None
+
+
+def decode_heartbeat(raw: bytes | None) -> WorkerHeartbeat | None:
+    """Return a worker's heartbeat; None when it is absent, expired or not one."""
+    if raw is None:
+        return None
+    import msgspec
+
+    try:
+        beat = msgspec.json.decode(raw)
+        at = moment(beat.get("at"))
+        if at is None:
+            return None
+        return WorkerHeartbeat(
+            replica=str(beat["replica"]),
+            queue=str(beat["queue"]),
+            at=at,
+            active=int(beat.get("active", 0)),
+            reserved=int(beat.get("reserved", 0)),
+            processed=int(beat.get("processed", 0)),
+            accepting=beat.get("accepting") is True,
+            phase=str(beat.get("phase", "running")),
+        )
+    except (msgspec.MsgspecError, AttributeError, KeyError, TypeError, ValueError):
+        return None
+
+
+def moment(value: Any) -> datetime | None:
+    """Return epoch seconds as UTC; None for what is no plausible number."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    if not math.isfinite(value) or not 0 < value < _LATEST_EPOCH:
+        return None
+    return datetime.fromtimestamp(value, UTC)
+
+
+@cache
+def _envelope_decoder() -> msgspec.json.Decoder[Any]:
+    """Return a decoder that looks at the headers and skips over the body."""
+    import msgspec
+
+    envelope = msgspec.defstruct("Envelope", [("headers", Any, None)])
+    return msgspec.json.Decoder(envelope)
