@@ -1,0 +1,283 @@
+"""
+Scale: more or fewer replicas of some services.
+
+Up, everything is started at once and then waited for.  Down, replicas leave one
+after the other, the idlest first, and a worker is drained before it is stopped.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from console.domain.plans import Plan, Risk, Step
+from console.domain.services import Health, Replica, ReplicaState, Role, Service
+from console.domain.snapshot import AgentState
+from console.errors import Refused, Unreachable, UsageError
+from console.operations.capacity import check_memory
+from console.operations.making import (
+    EMERGENCY_GRACE_SECONDS,
+    GRACE_SECONDS,
+    drain_step,
+    drains_by_celery,
+    gate_step,
+    not_supported,
+    start_step,
+    stop_step,
+    undrain_step,
+)
+from console.operations.request import PlanRequest
+from console.operations.world import RUNTIME_SOURCE, present_names, present_replicas
+from console.ports import RemovesReplica, StartsReplicas
+
+#: One step should not more than double or less than halve a service.
+LARGEST_FACTOR = 2.0
+#: How long a gradual step is watched before the next, seconds.
+WATCH_SECONDS = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Target:
+    """One service, how many replicas it has, and how many it is to have."""
+
+    service: Service
+    present: tuple[Replica, ...]
+    wanted: int
+
+    @property
+    def added(self) -> int:
+        return max(0, self.wanted - len(self.present))
+
+    @property
+    def removed(self) -> int:
+        return max(0, len(self.present) - self.wanted)
+
+    @property
+    def words(self) -> str:
+        return f"{self.service.name} {len(self.present)} → {self.wanted}"
+
+
+def plan_scale(request: PlanRequest) -> Plan:
+    """
+    Plan the way to the wanted numbers of replicas.
+
+    Args:
+        request: Its wish is ``{"targets": {"worker-llm": 3}}``, with ``gradual``
+            (watch between two removals, ``watch_seconds``), ``emergency`` (stop
+            without draining) and ``hold_seconds`` (of the gates) where wanted.
+
+    Returns:
+        A plan without steps when everything is already as wished.
+
+    Raises:
+        UsageError: When a service or a number makes no sense.
+        Refused: When policy, memory or the runtime forbid it.
+        Unreachable: When the present replicas cannot be seen.
+    """
+    check_seen(request)
+    targets = _read_targets(request)
+    changing = [t for t in targets if t.added or t.removed]
+    if not changing:
+        words = ", ".join(f"{t.service.name} is already {t.wanted}" for t in targets)
+        return Plan("scale", words, (), wish=dict(request.wish))
+    added = {t.service.name: t.added for t in changing if t.added}
+    if added and not isinstance(request.runtime, StartsReplicas):
+        raise not_supported(request, "start single replicas")
+    if len(added) < len(changing) and not isinstance(request.runtime, RemovesReplica):
+        raise not_supported(request, "remove single replicas")
+    warnings = [*_warnings(request, changing), *check_memory(request, added)]
+    up = [_up(request, t) for t in changing if t.added]
+    down = [_down(request, t) for t in changing if t.removed]
+    steps = [
+        *(step for starts, _, _ in up for step in starts),
+        *(step for _, gates, _ in up for step in gates),
+        *(step for removals, _ in down for step in removals),
+    ]
+    undo = [
+        *(step for _, back in reversed(down) for step in back),
+        *(step for _, _, back in reversed(up) for step in back),
+    ]
+    return Plan(
+        verb="scale",
+        summary=", ".join(t.words for t in changing),
+        steps=tuple(steps),
+        undo=tuple(undo),
+        warnings=tuple(warnings),
+        expects={t.service.name: present_names(t.service) for t in changing},
+        wish=dict(request.wish),
+    )
+
+
+def check_seen(request: PlanRequest) -> None:
+    """
+    Raise unless the snapshot is good enough to decide from.
+
+    Raises:
+        Unreachable: When the runtime did not answer.
+        Refused: When the stack is not running.
+    """
+    snapshot = request.snapshot
+    if not snapshot.source_is_fresh(RUNTIME_SOURCE):
+        source = next((s for s in snapshot.sources if s.name == RUNTIME_SOURCE), None)
+        why = source.error if source is not None and source.error else "it does not answer"
+        raise Unreachable(
+            f"the replicas cannot be seen: {why}",
+            unchanged="nothing was changed",
+            remedy="fragrance status; fragrance doctor",
+        )
+    if not snapshot.running:
+        raise Refused(
+            "the stack is not running",
+            unchanged="nothing was changed",
+            remedy="fragrance start",
+        )
+
+
+def _read_targets(request: PlanRequest) -> list[_Target]:
+    wished = request.wish.get("targets")
+    if not isinstance(wished, dict) or not wished:
+        raise UsageError(
+            "nothing to scale is named",
+            unchanged="nothing was changed",
+            remedy="fragrance scale worker-llm=2",
+        )
+    return [_read_target(request, str(name), wanted) for name, wanted in wished.items()]
+
+
+def _read_target(request: PlanRequest, name: str, wanted: object) -> _Target:
+    service = request.snapshot.service(name)
+    if service is None:
+        known = ", ".join(s.name for s in request.snapshot.services)
+        raise UsageError(
+            f"there is no service {name!r}",
+            unchanged="nothing was changed",
+            remedy=f"one of: {known}",
+        )
+    if isinstance(wanted, bool) or not isinstance(wanted, int) or wanted < 0:
+        raise UsageError(
+            f"{name}={wanted} is not a number of replicas",
+            unchanged="nothing was changed",
+            remedy=f"fragrance scale {name}=2",
+        )
+    bounds = request.policy.scale.get(name)
+    if bounds is None:
+        raise Refused(
+            f"{name} cannot be scaled: it is not among "
+            f"{', '.join(request.policy.scale) or 'the services'} of the policy",
+            unchanged="nothing was changed",
+            remedy="fragrance restart " + name + " replaces its process; "
+            "console.yaml, section scale, lists what may be scaled",
+        )
+    if not bounds.minimum <= wanted <= bounds.maximum:
+        word, bound = (
+            ("below the minimum", bounds.minimum)
+            if wanted < bounds.minimum
+            else ("above the maximum", bounds.maximum)
+        )
+        raise Refused(
+            f"{name}={wanted} is {word} of {bound}",
+            unchanged="nothing was changed",
+            remedy=f"fragrance scale {name}={bound}; console.yaml, section scale, sets the bounds",
+        )
+    return _Target(service, present_replicas(service), wanted)
+
+
+def _up(request: PlanRequest, target: _Target) -> tuple[list[Step], list[Step], list[Step]]:
+    """Return starts, gates, and the way back."""
+    service = target.service
+    assert isinstance(request.runtime, StartsReplicas)  # noqa: S101 -- checked by plan_scale
+    taken = [replica.name for replica in service.replicas]
+    names = request.runtime.replica_names(service.name, target.added, taken)
+    starts = [start_step(request, service, name) for name in names]
+    gates = [gate_step(request, service, name) for name in names]
+    back: list[Step] = []
+    for name in reversed(names):
+        if drains_by_celery(service):
+            back.append(drain_step(name, undoes=f"gate-{name}"))
+        back.append(stop_step(request, name, risk=Risk.LOW, undoes=f"start-{name}"))
+    return starts, gates, back
+
+
+def _down(request: PlanRequest, target: _Target) -> tuple[list[Step], list[Step]]:
+    """Return removals and the way back."""
+    service = target.service
+    emergency = bool(request.wish.get("emergency"))
+    drained = drains_by_celery(service) and not emergency
+    leaving = sorted(target.present, key=_least_missed)[: target.removed]
+    steps: list[Step] = []
+    back: list[Step] = []
+    for number, replica in enumerate(leaving, 1):
+        if drained:
+            steps.append(drain_step(replica.name))
+        steps.append(
+            stop_step(
+                request,
+                replica.name,
+                risk=Risk.LOW if drained or service.role is Role.APP else Risk.MEDIUM,
+                grace_seconds=EMERGENCY_GRACE_SECONDS if emergency else GRACE_SECONDS,
+            )
+        )
+        if request.wish.get("gradual") and number < len(leaving):
+            steps.append(_watch_step(request, target, number))
+    for replica in reversed(leaving):
+        back.append(start_step(request, service, replica.name, undoes=f"stop-{replica.name}"))
+    for replica in reversed(leaving):
+        if drained:
+            back.append(undrain_step(replica.name, undoes=f"drain-{replica.name}"))
+        back.append(gate_step(request, service, replica.name))
+    return steps, back
+
+
+def _watch_step(request: PlanRequest, target: _Target, removed: int) -> Step:
+    name = target.service.name
+    left = len(target.present) - removed
+    seconds = request.wish.get("watch_seconds")
+    if not isinstance(seconds, int | float) or isinstance(seconds, bool) or seconds < 0:
+        seconds = WATCH_SECONDS
+    return Step(
+        name=f"watch-{name}-at-{left}",
+        kind="watch_service",
+        arguments={
+            "service": name,
+            "minimum_ready": min(left, target.service.ready),
+            "hold_seconds": float(seconds),
+        },
+        command=f"watch {name} at {left} for {seconds:g} s",
+        risk=Risk.NONE,
+        timeout_seconds=60.0,
+    )
+
+
+def _least_missed(replica: Replica) -> tuple[int, int, int]:
+    """Order replicas for removal: what does not work, then the idlest, then the newest."""
+    works = replica.state is ReplicaState.RUNNING and replica.health is Health.HEALTHY
+    held = (replica.active_tasks or 0) + (replica.reserved_tasks or 0)
+    number = replica.name.rpartition("-")[2]
+    return (int(works), held, -int(number) if number.isdigit() else 0)
+
+
+def _warnings(request: PlanRequest, changing: list[_Target]) -> list[str]:
+    snapshot = request.snapshot
+    warnings = []
+    for target in changing:
+        now, then = len(target.present), target.wanted
+        if now and (then > now * LARGEST_FACTOR or then * LARGEST_FACTOR < now):
+            warnings.append(
+                f"{target.words} is more than ×2 or less than ×0.5 in one step; "
+                "let each step settle for 5–10 minutes"
+            )
+        if then == 0:
+            warnings.append(f"{target.service.name} at 0: its work waits until it is scaled up")
+        unwell = [
+            r.name
+            for r in target.present
+            if r.health in {Health.UNHEALTHY, Health.STOPPED, Health.UNKNOWN}
+        ]
+        if unwell:
+            warnings.append(f"not healthy now: {', '.join(unwell)}")
+    if request.wish.get("emergency") and any(t.removed for t in changing):
+        warnings.append("emergency: workers are stopped without draining; their tasks start again")
+    if snapshot.environment in {"prod", "production"}:
+        warnings.append(f"this is {snapshot.environment}")
+    if snapshot.agent is AgentState.ABSENT:
+        warnings.append("no agent is running: nobody watches afterwards")
+    return warnings

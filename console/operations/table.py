@@ -1,0 +1,15 @@
+"""Every operation by its verb; a line here gives command, dry run, palette and audit name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from console.domain.plans import Plan
+from console.operations.request import PlanRequest
+from console.operations.restart import plan_restart
+from console.operations.scale import plan_scale
+
+OPERATIONS: dict[str, Callable[[PlanRequest], Plan]] = {
+    "scale": plan_scale,
+    "restart": plan_restart,
+}

@@ -1,0 +1,36 @@
+"""What several step kinds read from a snapshot in the same way."""
+
+from __future__ import annotations
+
+from console.domain.plans import Json, Observation, Step, require_text
+from console.domain.services import Replica
+from console.domain.snapshot import Snapshot
+
+RUNTIME_SOURCE = "runtime"
+BROKER_SOURCE = "broker"
+
+
+def replica_or_unknown(step: Step, snapshot: Snapshot) -> Replica | Observation | None:
+    """
+    Return the replica a step is about, None when it is absent.
+
+    An observation comes back instead when the runtime did not answer just now: a
+    replica that is not in an old picture is not thereby gone.
+    """
+    if not snapshot.source_is_fresh(RUNTIME_SOURCE):
+        return Observation(None, "the runtime does not answer")
+    return snapshot.replica(require_text(step.arguments, "replica"))
+
+
+def process_of(replica: Replica) -> dict[str, Json]:
+    """Return what tells this process of *replica* from an earlier or later one."""
+    started = replica.started_at
+    return {"pid": replica.pid, "started_at": None if started is None else started.isoformat()}
+
+
+def is_new_process(replica: Replica, previous: dict[str, Json]) -> bool:
+    """Whether *replica* runs in another process than the one described by *previous*."""
+    now = process_of(replica)
+    if now["started_at"] is None and now["pid"] is None:
+        return False
+    return now != previous

@@ -1,0 +1,36 @@
+"""Step kind: a replica is gone for good."""
+
+from __future__ import annotations
+
+from console.domain.plans import Observation, Step, require_text
+from console.domain.snapshot import Snapshot
+from console.errors import NotSupported
+from console.ports import RemovesReplica, Runtime
+from console.steps.seeing import replica_or_unknown
+
+
+class StopReplica:
+    """Arguments: ``replica``, ``grace_seconds``."""
+
+    name = "stop_replica"
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+
+    def observe(self, step: Step, snapshot: Snapshot) -> Observation:
+        """Hold once the runtime, asked just now, no longer knows it."""
+        replica = replica_or_unknown(step, snapshot)
+        if isinstance(replica, Observation):
+            return replica
+        if replica is None:
+            return Observation(True, "gone")
+        return Observation(False, f"still {replica.state.value}")
+
+    def do(self, step: Step) -> None:
+        """Tell it to stop; the runtime kills it after the grace."""
+        if not isinstance(self._runtime, RemovesReplica):
+            raise NotSupported(f"{self._runtime.name} cannot remove single replicas")
+        self._runtime.remove_replica(
+            require_text(step.arguments, "replica"),
+            float(step.arguments.get("grace_seconds", 30.0)),
+        )
