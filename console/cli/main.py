@@ -1,0 +1,151 @@
+"""The parser of every command, and how an answer becomes an exit code."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING, NoReturn, TypeAlias
+
+from console.errors import ConsoleError, UsageError
+from console.settings import PROJECT, Settings, load_settings
+
+if TYPE_CHECKING:
+    from console.engine import Engine
+
+#: Modules of this package that register commands, in the order of ``--help``.
+COMMAND_MODULES = (
+    "stack",
+    "status",
+    "logs",
+    "scale",
+    "restart",
+    "operations",
+    "audit",
+    "access",
+    "keys",
+    "doctor",
+    "development",
+)
+
+#: Answer of a command that wants the console on the screen; see console.__main__.
+SHOW_CONSOLE = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Invocation:
+    """
+    One command as typed.
+
+    Args:
+        args: Parsed arguments.
+        settings: Settings of this invocation.
+        build_engine: Makes the engine, with what is slow to import, on demand.
+    """
+
+    args: argparse.Namespace
+    settings: Settings
+    build_engine: Callable[[Settings], Engine]
+
+    @property
+    def json(self) -> bool:
+        """Whether results are wanted as JSON."""
+        return bool(getattr(self.args, "json", False))
+
+    def engine(self) -> Engine:
+        """Return the engine of this stack."""
+        return self.build_engine(self.settings)
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(message, remedy=f"{self.prog} --help")
+
+
+#: What ``register(commands)`` of a command module receives.
+Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser with every command registered."""
+    parser: argparse.ArgumentParser = _Parser(
+        prog="fragrance",
+        description="The console of Fragrance AI. Without a command it opens on the running stack.",
+    )
+    version = (PROJECT / "VERSION").read_text(encoding="utf-8").strip()
+    parser.add_argument("--version", action="version", version=f"fragrance {version}")
+    add_common(parser, suppress=False)
+    parser.set_defaults(run=None)
+    commands = parser.add_subparsers(metavar="COMMAND", title="commands")
+    for name in COMMAND_MODULES:
+        import_module(f"console.cli.{name}").register(commands)
+    return parser
+
+
+def add_common(parser: argparse.ArgumentParser, *, suppress: bool = True) -> None:
+    """
+    Add the global options, so that they may stand before or after the command.
+
+    Args:
+        suppress: True on a command: leaves what was given before it alone.
+    """
+    default = argparse.SUPPRESS if suppress else None
+    parser.add_argument("--file", metavar="COMPOSE_FILE", default=default, help="another project")
+    parser.add_argument("--state", metavar="DIR", default=default, help="state directory")
+
+
+def add_command(commands: Commands, name: str, help_text: str) -> argparse.ArgumentParser:
+    """Add a command that takes the global options and ``--json``."""
+    command = commands.add_parser(name, help=help_text, description=help_text)
+    add_common(command)
+    command.add_argument("--json", action="store_true", help="machine-readable output")
+    return command
+
+
+def add_changing(command: argparse.ArgumentParser) -> None:
+    """Add the options every changing command has."""
+    command.add_argument("--dry-run", action="store_true", help="show the plan and stop")
+    command.add_argument("--yes", action="store_true", help="do not ask for confirmation")
+    command.add_argument("--reason", metavar="TEXT", default="", help="why, kept in the audit")
+
+
+def main(
+    argv: Sequence[str], build_engine: Callable[[Settings], Engine]
+) -> tuple[int, Settings | None]:
+    """
+    Run one command line.
+
+    Args:
+        argv: Arguments after the program's name.
+        build_engine: From :mod:`console.bootstrap`.
+
+    Returns:
+        Exit code (or :data:`SHOW_CONSOLE`) and the settings it ran with, None
+        when the command line could not be understood.
+    """
+    settings: Settings | None = None
+    try:
+        args = build_parser().parse_args(argv)
+        settings = load_settings(state=args.state, file=args.file)
+        if args.run is None:
+            return SHOW_CONSOLE, settings
+        run: Callable[[Invocation], int] = args.run
+        return run(Invocation(args, settings, build_engine)), settings
+    except ConsoleError as error:
+        report(error)
+        return error.exit_code, settings
+    except KeyboardInterrupt:
+        return 130, settings
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 0, settings
+
+
+def report(error: ConsoleError) -> None:
+    """Print an error to standard error: what happened, what is unchanged, what next."""
+    first, *rest = error.lines()
+    print(f"fragrance: {first}", file=sys.stderr)
+    for line in rest:
+        print(f"  {line}", file=sys.stderr)

@@ -1,0 +1,136 @@
+"""``status``, ``watch``, ``queues``, ``metrics``, ``alerts``: one picture, or each change."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+
+from console.cli.figures import clock_time
+from console.cli.main import Commands, Invocation, add_command
+from console.cli.status_lines import alert_lines, metric_lines, queue_lines, status_lines
+from console.domain.differences import differences
+from console.domain.readings import SourceState
+from console.domain.snapshot import SCHEMA_VERSION, Snapshot
+from console.domain.text import plain_text
+from console.errors import NotSupported, Unreachable
+from console.journal.picture import to_json
+
+#: How often ``watch`` looks; a death is printed within this and the agent's own delay.
+LOOK_EVERY_SECONDS = 0.25
+
+
+def register(commands: Commands) -> None:
+    """Add the commands."""
+    add_command(commands, "status", "one picture of the stack").set_defaults(run=run_status)
+    add_command(
+        commands, "watch", "one line per change, for dumb terminals and screen readers"
+    ).set_defaults(run=run_watch)
+    add_command(commands, "queues", "what waits, how long, and whether it drains").set_defaults(
+        run=run_queues
+    )
+    metrics = add_command(commands, "metrics", "requests, database, broker and host")
+    metrics.add_argument("promql", metavar="PROMQL", nargs="?", help="ask Prometheus this instead")
+    metrics.set_defaults(run=run_metrics)
+    add_command(commands, "alerts", "what fires, since when, which procedure").set_defaults(
+        run=run_alerts
+    )
+
+
+def run_status(call: Invocation) -> int:
+    """Print the snapshot; 5 when nothing could be read."""
+    return _show(call, lambda s: json.loads(to_json(s)), status_lines)
+
+
+def run_queues(call: Invocation) -> int:
+    """Print the queues."""
+    return _show(call, lambda s: _part(s, "queues"), queue_lines)
+
+
+def run_metrics(call: Invocation) -> int:
+    """Print the metrics; a query needs a Prometheus, which not every stack has."""
+    if call.args.promql is not None:
+        raise NotSupported(
+            "this stack has no Prometheus to ask",
+            unchanged="nothing was asked",
+            remedy="fragrance metrics",
+        )
+    return _show(call, lambda s: _part(s, "metrics"), metric_lines)
+
+
+def run_alerts(call: Invocation) -> int:
+    """Print the alerts."""
+    return _show(call, lambda s: _part(s, "alerts"), alert_lines)
+
+
+def run_watch(call: Invocation) -> int:
+    """Print the state once and then each change until interrupted."""
+    engine = call.engine()
+    engine.watch()
+    try:
+        seen = engine.snapshot()
+        _say(call, seen, [f"overall {seen.overall.value}", *_present(seen)])
+        while True:
+            engine.clock.sleep(LOOK_EVERY_SECONDS)
+            engine.watch()  # the agent may have gone meanwhile
+            present = engine.snapshot()
+            if present.taken_at <= seen.taken_at:
+                continue
+            _say(call, present, differences(seen, present))
+            seen = present
+    finally:
+        engine.close()
+
+
+def _show(
+    call: Invocation,
+    as_json: Callable[[Snapshot], object],
+    as_lines: Callable[[Snapshot], list[str]],
+) -> int:
+    engine = call.engine()
+    try:
+        snapshot = engine.snapshot()
+    finally:
+        engine.close()
+    if call.json:
+        print(json.dumps(as_json(snapshot), ensure_ascii=False))
+    else:
+        for line in as_lines(snapshot):
+            print(line)
+    runtime = next((s for s in snapshot.sources if s.name == "runtime"), None)
+    if runtime is None or (runtime.state is not SourceState.FRESH and not snapshot.services):
+        sys.stdout.flush()
+        why = runtime.error if runtime is not None else None
+        raise Unreachable(
+            f"nothing could be read: {why or 'no source answers'}", remedy="fragrance doctor"
+        )
+    return 0
+
+
+def _part(snapshot: Snapshot, key: str) -> dict[str, object]:
+    """Return one part of the contract, with what is needed to understand it alone."""
+    whole = json.loads(to_json(snapshot))
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "taken_at": whole["taken_at"],
+        key: whole[key],
+        "sources": whole["sources"],
+    }
+
+
+def _present(snapshot: Snapshot) -> list[str]:
+    lines = [
+        f"{s.name} {s.health.value} {s.ready}/{s.desired}" + (f": {s.reason}" if s.reason else "")
+        for s in snapshot.services
+    ]
+    lines += [f"alert {a.name} {a.state.value}: {a.summary}" for a in snapshot.alerts]
+    return lines
+
+
+def _say(call: Invocation, snapshot: Snapshot, lines: list[str]) -> None:
+    for line in lines:
+        if call.json:
+            told = {"at": snapshot.taken_at.isoformat(), "overall": snapshot.overall.value}
+            print(json.dumps({**told, "change": line}, ensure_ascii=False), flush=True)
+        else:
+            print(f"{clock_time(snapshot.taken_at)} {plain_text(line)}", flush=True)
