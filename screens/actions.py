@@ -1,0 +1,181 @@
+"""
+The one registry of what a key can do.
+
+Bindings, footer, help and palette are all made from it.  An action ``scale_up``
+is done by ``do_scale_up`` of the screen it was asked on, or else of the app; the
+screen's ``refuses`` says why not now.  A new action is one line and one method.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import partial
+
+from textual.binding import Binding, BindingType
+
+from screens.table import SCREENS
+from screens.view import View
+
+
+class Tier(StrEnum):
+    """How much an action is guarded."""
+
+    HARMLESS = "harmless"
+    CHANGING = "changing"  # asks; only y confirms
+    SEVERE = "severe"  # the name is typed first
+
+
+#: Any screen; the screens of the table and, beside them, ``operation`` (one operation).
+ANYWHERE = ("*",)
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """
+    One thing a key can do.
+
+    Args:
+        id: Name of the method without ``do_``; ``open:NAME`` opens a screen.
+        keys: Textual's key names, comma-separated.
+        shown: The keys as the operator reads them.
+        label: What it does, in few words.
+        group: Heading in help.
+        where: Names of screens, or :data:`ANYWHERE`.
+        tier: How it is guarded.
+        needs_write: Whether write access is needed; the engine insists anyway.
+        capability: Name of a Protocol of :mod:`console.ports` the runtime must have.
+        hint: Place in the footer, 0 for none; the footer shows the lowest seven.
+        hint_label: Shorter label for the footer.
+        hint_shown: The keys for the footer, where it stands for several actions.
+        by_name: Whether the palette offers it; not what only makes sense as a key.
+    """
+
+    id: str
+    keys: str
+    shown: str
+    label: str
+    group: str
+    where: tuple[str, ...] = ANYWHERE
+    tier: Tier = Tier.HARMLESS
+    needs_write: bool = False
+    capability: str | None = None
+    hint: int = 0
+    hint_label: str = ""
+    hint_shown: str = ""
+    by_name: bool = True
+
+
+_OVERVIEW = ("overview",)
+_LOGS = ("logs",)
+_ONE = ("operation",)
+_LISTS = ("overview", "queues", "operations", "operation", "logs")
+_move = partial(Action, group="Move", where=_LISTS, by_name=False)
+_DIGITS = ",".join("0123456789")
+_changing = partial(Action, tier=Tier.CHANGING, needs_write=True)
+_scaling = partial(_changing, capability="StartsReplicas")
+
+ACTIONS: tuple[Action, ...] = (
+    Action("help", "question_mark", "?", "help for this screen", "Console", hint=1,
+           hint_label="help"),
+    Action("quit", "q,ctrl+c", "q", "quit; operations go on without you", "Console", hint=2,
+           hint_label="quit"),
+    Action("palette", "colon,ctrl+p", ": ^p", "everything by name", "Console", hint=60,
+           hint_label="more"),
+    Action("back", "escape", "esc", "back, or drop what is pending", "Console", hint=30,
+           hint_label="back"),
+    Action("elevate", "w", "w", "take or end write access", "Console", tier=Tier.CHANGING),
+    Action("next_theme", "T", "T", "next theme: dark, light, colour-blind, none", "Console"),
+    Action("toggle_mouse", "M", "M", "mouse on or off", "Console"),
+    *(
+        Action(f"open:{screen.name}", screen.key, screen.key,
+               f"{screen.title}: {screen.question}", "Go to", hint=40 + place,
+               hint_label=screen.title.lower())
+        for place, screen in enumerate(SCREENS)
+    ),
+    _move("up", "up,k", "↑ k", "previous line"),
+    _move("down", "down,j", "↓ j", "next line"),
+    _move("page_up", "pageup,ctrl+b", "PgUp", "a page up"),
+    _move("page_down", "pagedown,ctrl+f", "PgDn", "a page down"),
+    _move("top", "home,g", "Home g", "to the beginning"),
+    _move("bottom", "end,G", "End G", "to the end"),
+    Action("enter", "enter", "enter", "replicas of the service, or plan the target", "Services",
+           _OVERVIEW, hint=11, hint_label="replicas"),
+    Action("expand", "right", "→", "show replicas", "Services", _OVERVIEW),
+    Action("collapse", "left", "←", "hide replicas", "Services", _OVERVIEW),
+    Action("service_logs", "L", "L", "logs of this service alone", "Services", _OVERVIEW),
+    _scaling("scale_up", "plus,equals_sign", "+", "one replica more in the target", "Services",
+           _OVERVIEW, hint=10, hint_label="scale", hint_shown="+ -"),
+    _scaling("scale_down", "minus", "-", "one replica less in the target", "Services",
+           _OVERVIEW),
+    _scaling("scale_set", _DIGITS, "0–9", "set the target", "Services", _OVERVIEW,
+             by_name=False),
+    Action("pause", "space", "space", "pause or go on", "Logs", _LOGS, hint=10,
+           hint_label="pause"),
+    Action("filter", "slash", "/", "keep lines that match a pattern", "Logs", _LOGS, hint=11,
+           hint_label="filter"),
+    Action("errors", "e", "e", "errors only, or all", "Logs", _LOGS, hint=12,
+           hint_label="errors"),
+    Action("level", "d", "d", "lowest level shown", "Logs", _LOGS),
+    Action("pick_services", "p", "p", "pick services", "Logs", _LOGS, hint=13,
+           hint_label="services"),
+    Action("find", "f", "f", "find text without hiding the rest", "Logs", _LOGS),
+    Action("find_next", "n", "n", "next find", "Logs", _LOGS),
+    Action("find_previous", "N", "N", "previous find", "Logs", _LOGS),
+    Action("left", "left", "←", "to the left of long lines", "Logs", _LOGS),
+    Action("right", "right", "→", "to the right of long lines", "Logs", _LOGS),
+    Action("save", "s", "s", "save what is kept to a file", "Logs", _LOGS, hint=14,
+           hint_label="save"),
+    Action("copy", "y", "y", "copy what is seen (OSC 52, also over SSH)", "Logs", _LOGS),
+    Action("show_operation", "enter", "enter", "open this operation", "Operations",
+           ("operations",), hint=10, hint_label="open"),
+    _changing("resume", "r", "r", "resume: what is already true is skipped", "Operation",
+           ("operations", *_ONE), hint=11, hint_label="resume"),
+    _changing("undo", "u", "u", "undo by the stored plan", "Operation",
+           ("operations", *_ONE), hint=12, hint_label="undo"),
+    _changing("accept", "a", "a", "accept the present state as it is", "Operation",
+           ("operations", *_ONE), hint=13, hint_label="accept"),
+    _changing("cancel", "c", "c", "cancel at the next step and go back", "Operation",
+           ("operations", *_ONE), hint=14, hint_label="cancel"),
+)  # fmt: skip
+
+#: As many hints as 80 columns hold.
+FOOTER_HINTS = 7
+
+
+def actions_on(screen: str) -> tuple[Action, ...]:
+    """Return the actions of the screen called *screen*, in the registry's order."""
+    return tuple(a for a in ACTIONS if a.where == ANYWHERE or screen in a.where)
+
+
+def action(action_id: str) -> Action:
+    """Return the action called *action_id*."""
+    return next(a for a in ACTIONS if a.id == action_id)
+
+
+def bindings_on(screen: str) -> list[BindingType]:
+    """Return the key bindings of the screen called *screen*."""
+    return [
+        Binding(key, f"act('{a.id}', '{key}')", a.label, show=False)
+        for a in actions_on(screen)
+        for key in a.keys.split(",")
+    ]
+
+
+def hints_on(screen: str) -> tuple[Action, ...]:
+    """Return the actions shown in the footer of *screen*, most important first."""
+    useless = {f"open:{screen}"} | ({"back"} if screen == SCREENS[0].name else set())
+    hinted = [a for a in actions_on(screen) if a.hint and a.id not in useless]
+    return tuple(sorted(hinted, key=lambda a: a.hint)[:FOOTER_HINTS])
+
+
+def why_not(wanted: Action, view: View) -> str | None:
+    """Return why *wanted* cannot be done in this state of things, None when it can."""
+    if wanted.capability and wanted.capability not in view.capabilities:
+        runtime = view.snapshot.runtime if view.snapshot else "this"
+        return f"the {runtime} runtime cannot do this"
+    if wanted.needs_write and view.access is None:
+        return "it is not known yet whether changes are allowed"
+    if wanted.needs_write and not view.write:
+        return f"read-only: this is {view.environment}; w takes write access"
+    return None

@@ -1,0 +1,51 @@
+"""
+The door to the screens: :func:`open_console`, the one thing the command line names.
+
+Kept light on purpose: the terminal is judged and Textual's environment prepared
+before anything of Textual is imported.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from screens.terminal import inspect_terminal, textual_environment, why_undrawable
+
+if TYPE_CHECKING:
+    from console.engine import Engine
+
+
+def open_console(engine: Engine) -> int:
+    """
+    Show the console until it is left.
+
+    Args:
+        engine: The stack to watch and operate.
+
+    Returns:
+        0 when left by the operator, 2 when this terminal cannot draw, 128 + n
+        when signal n ended it, 1 when the console itself failed.
+    """
+    streams = (sys.__stdin__, sys.__stdout__, sys.__stderr__)
+    interactive = all(stream is not None and stream.isatty() for stream in streams)
+    reason = why_undrawable(os.environ, interactive=interactive)
+    if reason is not None:
+        print(f"fragrance: {reason}", file=sys.stderr)
+        print("  unchanged: nothing was started or changed", file=sys.stderr)
+        print(
+            "  next: fragrance watch   (one line per change)\n"
+            "        fragrance status  (one picture; --json for machines)",
+            file=sys.stderr,
+        )
+        return 2
+    terminal = inspect_terminal(os.environ)
+    for name, value in textual_environment(terminal).items():
+        os.environ.setdefault(name, value)
+
+    from screens.application import ConsoleApp
+
+    app = ConsoleApp(engine, terminal=terminal)
+    app.run(mouse=False)
+    return app.return_code or 0

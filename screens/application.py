@@ -1,0 +1,294 @@
+"""The app: one view of the stack, the screens that draw it, and what works anywhere."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+from collections import deque
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from textual.app import App
+from textual.events import Event, Key
+from textual.filter import LineFilter
+
+from console import ports
+from screens.actions import action
+from screens.ascii import AsciiOnly
+from screens.dialogs.base import Dialog
+from screens.feeds import SnapshotFeed
+from screens.look import THEMES, Look, WithoutColour, look_of, textual_theme
+from screens.messages import PictureRecalled, RequestDone, SnapshotFailed, SnapshotFetched
+from screens.screen import ConsoleScreen
+from screens.table import SCREENS, screen_entry
+from screens.terminal import Terminal
+from screens.view import View
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from console.engine import Engine
+
+_CAPABILITIES = (
+    "StartsReplicas",
+    "RemovesReplica",
+    "RestartsReplica",
+    "StartsStack",
+)
+
+#: How often ages and clocks are looked at; what did not change is not written.
+TICK_SECONDS = 1.0
+
+
+class ConsoleApp(App[None]):
+    """
+    The console on one stack.
+
+    Args:
+        engine: Observes and operates; called in feeds only.
+        terminal: What to allow for when drawing.
+    """
+
+    CSS_PATH = "app.tcss"
+    TITLE = "Fragrance AI"
+    ENABLE_COMMAND_PALETTE = False
+    AUTO_FOCUS = ""
+
+    def __init__(self, engine: Engine, terminal: Terminal | None = None) -> None:
+        self.terminal = terminal or Terminal()
+        self._ascii: list[LineFilter] = [] if self.terminal.unicode else [AsciiOnly()]
+        super().__init__()
+        self.engine = engine
+        self.words = ""
+        self.view = View(
+            environment=engine.settings.environment,
+            production=engine.settings.production,
+            operator=str(engine.actor),
+            capabilities=frozenset(
+                name for name in _CAPABILITIES if isinstance(engine.runtime, getattr(ports, name))
+            ),
+        )
+        for name in THEMES:
+            self.register_theme(textual_theme(name))
+        chosen = self.terminal.theme if self.terminal.theme in THEMES else THEMES[0]
+        self.look_name = (chosen or THEMES[0]) if self.terminal.colour else "no-colour"
+        self.look: Look = look_of(self.look_name)
+        self.theme = self.look_name
+        self.animation_level = "none"
+        self._feed = SnapshotFeed(self, engine, slow=self.terminal.slow)
+        self._mouse_on = False
+        self._aimed: deque[tuple[Key, tuple[object, object]]] = deque(maxlen=64)
+
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        """Return what every line passes on its way to the terminal."""
+        colour = [] if self.look_name != "no-colour" else [WithoutColour()]
+        return [*super().get_line_filters(), *colour, *self._ascii]
+
+    # Life --------------------------------------------------------------------
+
+    def on_mount(self) -> None:
+        """Show the first screen, then begin to read."""
+        self._end_on_signals()
+        self.push_screen(self._screen(SCREENS[0].name), callback=None)
+        self.call_after_refresh(self._begin)
+
+    def _begin(self) -> None:
+        self._feed.start()
+        self.set_interval(TICK_SECONDS, self.redraw)
+        current = self.screen
+        if isinstance(current, ConsoleScreen):
+            current.entered()
+
+    def _end_on_signals(self) -> None:
+        """Leave in good order on SIGTERM and SIGHUP, so that the terminal is given back."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            # Only the main thread may; a test may run the app elsewhere.
+            with contextlib.suppress(RuntimeError, ValueError, NotImplementedError):
+                loop.add_signal_handler(number, partial(self.exit, return_code=128 + number))
+
+    async def on_unmount(self) -> None:
+        """Stop reading."""
+        self._feed.stop()
+        await asyncio.to_thread(self.engine.close)
+
+    async def on_event(self, event: Event) -> None:
+        """
+        Give every key to what is in front when its turn comes.
+
+        Keys that arrive together (a fast typist over a slow link) are aimed before
+        the first of them has opened anything; each is aimed again if the front has
+        changed since.  A dialog that has just opened swallows them.
+        """
+        if isinstance(event, Key):
+            front = (self.screen, self.focused)
+            if event.is_forwarded:
+                aimed = next((a for e, a in self._aimed if e is event), front)
+                if aimed != front:
+                    event.stop()
+                    event = Key(event.key, event.character)
+            if not event.is_forwarded:
+                if isinstance(self.screen, Dialog) and not self.screen.armed:
+                    event.stop()
+                    return
+                self._aimed.append((event, front))
+        await super().on_event(event)
+
+    # News --------------------------------------------------------------------
+
+    def on_picture_recalled(self, message: PictureRecalled) -> None:
+        """Draw the agent's last picture until a present one comes."""
+        if self.view.snapshot is None:
+            self._know(replace(self.view, snapshot=message.snapshot, recalled=True))
+
+    def on_snapshot_fetched(self, message: SnapshotFetched) -> None:
+        """Draw the present picture."""
+        self._know(
+            replace(
+                self.view,
+                snapshot=message.snapshot,
+                access=message.access,
+                environment=message.snapshot.environment,
+                recalled=False,
+                failure=(),
+                failing_since=None,
+            )
+        )
+
+    def on_snapshot_failed(self, message: SnapshotFailed) -> None:
+        """Say that reading fails; what is known stays drawn, with its age."""
+        since = self.view.failing_since or self.engine.clock.now()
+        self._know(replace(self.view, failure=message.lines, failing_since=since))
+
+    def on_request_done(self, message: RequestDone) -> None:
+        """Say that something asked for is done."""
+        self.say(message.words)
+
+    def _know(self, view: View) -> None:
+        self.view = view
+        self.redraw()
+
+    def redraw(self) -> None:
+        """Let every screen that can be seen draw; what did not change is not written."""
+        for screen in self.screen_stack:
+            if isinstance(screen, ConsoleScreen):
+                screen.redraw()
+        current = self.screen
+        if isinstance(current, Dialog):
+            current.redraw()
+
+    def say(self, words: str) -> None:
+        """Show a sentence in the footer until the next key."""
+        if words != self.words:
+            self.words = words
+            self.redraw()
+
+    # Screens -----------------------------------------------------------------
+
+    def _screen(self, name: str) -> ConsoleScreen:
+        if not self.is_screen_installed(name):
+            self.install_screen(screen_entry(name).load()(), name)
+        screen = self.get_screen(name)
+        if not isinstance(screen, ConsoleScreen):
+            raise TypeError(f"{name} is not a screen of the console")
+        return screen
+
+    def open_screen(self, name: str) -> ConsoleScreen:
+        """Show the screen called *name*; the first of the table stays underneath."""
+        wanted = self._screen(name)
+        first = self._screen(SCREENS[0].name)
+        if wanted is self.screen:
+            return wanted
+        while self.screen is not first and len(self.screen_stack) > 1:
+            self._leave()
+        if wanted is not first:
+            self.push_screen(wanted)
+            wanted.entered()
+        return wanted
+
+    def show_above(self, screen: ConsoleScreen) -> None:
+        """Show a screen that is not in the table on top of the present one."""
+        self.push_screen(screen)
+        screen.call_after_refresh(screen.entered)
+
+    def _leave(self) -> None:
+        leaving = self.screen
+        if isinstance(leaving, ConsoleScreen):
+            leaving.left()
+        self.pop_screen()
+
+    # What works anywhere -----------------------------------------------------
+
+    def act(self, action_id: str) -> None:
+        """Do an action of the registry on the screen in front."""
+        current = self.screen
+        if isinstance(current, ConsoleScreen):
+            current.act(action_id, action(action_id).keys.split(",")[0])
+
+    def do_back(self) -> None:
+        """Go back towards the first screen."""
+        if self.screen is not self._screen(SCREENS[0].name):
+            self._leave()
+
+    def do_quit(self) -> None:
+        """Leave the console; a running operation goes on in its runner."""
+        self.exit(return_code=0)
+
+    def do_help(self) -> None:
+        """Show every key of this screen."""
+        from screens.dialogs.help import HelpDialog
+
+        if isinstance(self.screen, ConsoleScreen):
+            self.push_screen(HelpDialog(self.screen))
+
+    def do_palette(self) -> None:
+        """Offer every action by name."""
+        from screens.dialogs.palette import PaletteDialog
+
+        if isinstance(self.screen, ConsoleScreen):
+            self.push_screen(PaletteDialog(self.screen), self._palette_chosen)
+
+    def _palette_chosen(self, action_id: str | None) -> None:
+        if action_id is not None:
+            self.call_after_refresh(self.act, action_id)
+
+    def do_elevate(self) -> None:
+        """Take or end write access."""
+        from screens.dialogs.elevate import ElevateDialog
+
+        if not self.view.production:
+            self.say(f"write access needs no elevation in {self.view.environment}")
+            return
+        self.push_screen(ElevateDialog(), self._elevated)
+
+    def _elevated(self, answer: object) -> None:
+        if isinstance(answer, RequestDone):
+            self.say(answer.words)
+
+    def do_next_theme(self) -> None:
+        """Go on to the next theme."""
+        following = THEMES[(THEMES.index(self.look_name) + 1) % len(THEMES)]
+        if not self.terminal.colour:
+            self.say("no colour: NO_COLOR is set")
+            return
+        self.look_name = following
+        self.look = look_of(following)
+        self.theme = following
+        self.say(f"theme {following}; FRAGRANCE_THEME={following} keeps it")
+
+    def do_toggle_mouse(self) -> None:
+        """Let the mouse select lines, or leave it to the terminal's own copying."""
+        driver: Any = self._driver
+        if not hasattr(driver, "_enable_mouse_support"):
+            self.say("this terminal driver has no mouse")
+            return
+        # Textual has no public way to turn it on after the start.
+        self._mouse_on = not self._mouse_on
+        driver._mouse = True
+        if self._mouse_on:
+            driver._enable_mouse_support()
+        else:
+            driver._disable_mouse_support()
+        self.say(f"mouse {'on' if self._mouse_on else 'off'}")

@@ -1,0 +1,65 @@
+"""Every key of a screen, by group, with why it cannot be used now."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from rich.text import Text
+from textual.binding import Binding
+
+from screens.actions import Tier, actions_on
+from screens.dialogs.base import Dialog
+from screens.overview_lines import WIDE
+from screens.rendering import beside, put, styled
+from screens.widgets.footer import Hint
+
+if TYPE_CHECKING:
+    from screens.screen import ConsoleScreen
+
+
+class HelpDialog(Dialog[None]):
+    """
+    Help, made from the registry of actions.
+
+    Args:
+        screen: The screen whose keys are shown.
+    """
+
+    GUARD_SECONDS: ClassVar[float] = 0.0
+    BINDINGS: ClassVar = [Binding("question_mark,q", "cancel", show=False)]
+
+    def __init__(self, screen: ConsoleScreen) -> None:
+        super().__init__(f"Keys on {screen.title or screen.TITLE}")
+        self._screen = screen
+
+    def content(self, width: int) -> list[Text]:
+        """Return the groups, in two columns where there is room."""
+        column = (width - 5) // 2 if width >= WIDE else width - 2
+        blocks = self._blocks(column)
+        if width < WIDE:
+            return [line for block in blocks for line in block]
+        half = sum(map(len, blocks)) / 2
+        left: list[Text] = []
+        right: list[Text] = []
+        for block in blocks:
+            (left if len(left) + len(block) / 2 <= half else right).extend(block)
+        return beside(left, right, column + 1)
+
+    def _blocks(self, width: int) -> list[list[Text]]:
+        groups: dict[str, list[Text]] = {}
+        for entry in actions_on(self._screen.NAME):
+            reason = self._screen.why_not(entry)
+            style = self.look.text if reason is None else self.look.dim
+            words = entry.label if reason is None else f"{entry.label} ({reason})"
+            mark = {Tier.CHANGING: " asks", Tier.SEVERE: " asks twice"}.get(entry.tier, "")
+            line = put(styled(" "), entry.shown, 7, self.look.strong if reason is None else style)
+            put(line, words + ("" if reason else mark and f" ·{mark}"), width - 8, style)
+            groups.setdefault(entry.group, []).append(line)
+        # The screen's own keys first: they are what was asked for.
+        last = ("Go to", "Console", "Move")
+        own = sorted(groups, key=lambda group: last.index(group) if group in last else -1)
+        return [[styled(f" {g}", self.look.accent), *groups[g], Text()] for g in own]
+
+    def answers(self) -> tuple[Hint, ...]:
+        """Return the way back."""
+        return (Hint("esc", "back"), Hint("↑↓", "scroll"), Hint("dim", "not now, and why", False))

@@ -1,0 +1,244 @@
+"""
+Feeds: threads that ask the engine and tell the screens.
+
+They alone call the engine once the console is up; they post messages and touch
+nothing else.  Each belongs to a group in which a new one replaces the old, and
+each ends within one interval of being told to (a thread cannot be cancelled).
+"""
+
+from __future__ import annotations
+
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from textual.message import Message
+from textual.worker import get_current_worker
+
+from console.domain.operations import Operation, StepEvent
+from console.domain.snapshot import AgentState
+from console.errors import ConsoleError
+from console.ports import LogRequest
+from screens.log_ring import LogRing
+from screens.messages import (
+    LogLinesArrived,
+    LogsEnded,
+    OperationAdvanced,
+    OperationsListed,
+    PictureRecalled,
+    RequestFailed,
+    SnapshotFailed,
+    SnapshotFetched,
+)
+
+if TYPE_CHECKING:
+    from textual.app import App
+    from textual.screen import Screen
+
+    from console.engine import Access, Engine
+
+    #: What runs a thread and receives its messages.
+    Owner: TypeAlias = App[Any] | Screen[Any]
+
+#: How often pictures are looked for, seconds; twice that over SSH.
+SNAPSHOT_INTERVAL_SECONDS = 0.25
+OPERATION_INTERVAL_SECONDS = 0.25
+LIST_INTERVAL_SECONDS = 1.0
+
+
+def as_console_error(error: Exception) -> ConsoleError:
+    """Return *error* as one of ours; a bug must not end the watching."""
+    if isinstance(error, ConsoleError):
+        return error
+    return ConsoleError(
+        f"unexpected: {type(error).__name__}: {error}",
+        remedy="fragrance doctor; the other screens still work",
+    )
+
+
+class Feed(ABC):
+    """
+    One repeated question, asked in a thread until :meth:`stop`.
+
+    Args:
+        owner: App or screen that runs the thread and receives the messages.
+        group: Name under which a new thread replaces the old one.
+    """
+
+    def __init__(self, owner: Owner, group: str) -> None:
+        self._owner = owner
+        self._group = group
+        self._stopped = threading.Event()
+
+    def start(self) -> None:
+        """Begin asking; anything started before is told to end."""
+        self._stopped.set()
+        stopped = self._stopped = threading.Event()
+        self._owner.run_worker(
+            lambda: self._run(stopped),
+            group=self._group,
+            exclusive=True,
+            exit_on_error=False,
+            thread=True,
+        )
+
+    def stop(self) -> None:
+        """Tell the thread to end; it does so within one interval."""
+        self._stopped.set()
+
+    def _post(self, message: Message) -> None:
+        self._owner.post_message(message)
+
+    @abstractmethod
+    def _run(self, stopped: threading.Event) -> None:
+        """Ask and post until *stopped* is set."""
+
+
+def _ended(stopped: threading.Event) -> bool:
+    """Whether to end: told so, or the owner is gone."""
+    return stopped.is_set() or get_current_worker().is_cancelled
+
+
+class SnapshotFeed(Feed):
+    """Pictures: the last one at once, then each new one; tells only what changed."""
+
+    def __init__(self, owner: Owner, engine: Engine, *, slow: bool) -> None:
+        super().__init__(owner, "snapshot")
+        self._engine = engine
+        self._interval = SNAPSHOT_INTERVAL_SECONDS * (2 if slow else 1)
+
+    def _run(self, stopped: threading.Event) -> None:
+        try:
+            picture = self._engine.last_picture()
+        except Exception:
+            picture = None  # what is wrong is told by the first real reading
+        if picture is not None:
+            self._post(PictureRecalled(picture))
+        told: object = None
+        while not _ended(stopped):
+            told = self._look(told)
+            stopped.wait(self._interval)
+
+    def _look(self, told: object) -> object:
+        try:
+            snapshot = self._engine.snapshot()
+            if snapshot.agent is AgentState.ABSENT:
+                self._engine.watch()
+            access = self._access()
+        except Exception as error:
+            lines = tuple(as_console_error(error).lines())
+            if told != lines:
+                self._post(SnapshotFailed(lines))
+            return lines
+        seen = (snapshot.taken_at, access)
+        if told != seen:
+            self._post(SnapshotFetched(snapshot, access))
+        return seen
+
+    def _access(self) -> Access | None:
+        try:
+            return self._engine.access()
+        except ConsoleError:
+            return None  # the journal does not answer: unknown, so nothing is allowed
+
+
+class LogFeed(Feed):
+    """Log lines into a ring; the screen takes them out when it draws."""
+
+    def __init__(self, owner: Owner, engine: Engine, ring: LogRing) -> None:
+        super().__init__(owner, "logs")
+        self._engine = engine
+        self._ring = ring
+        self.request = LogRequest(tail=200, follow=True)
+
+    def _run(self, stopped: threading.Event) -> None:
+        reason: tuple[str, ...] = ()
+        try:
+            waiting = 0
+            for line in self._engine.logs(self.request):
+                if _ended(stopped):
+                    return
+                if line is not None:
+                    self._ring.add(line)
+                    waiting += 1
+                if waiting and (line is None or waiting >= 200):
+                    self._post(LogLinesArrived())
+                    waiting = 0
+            if waiting:
+                self._post(LogLinesArrived())
+        except Exception as error:
+            reason = tuple(as_console_error(error).lines())
+        if not _ended(stopped):
+            self._post(LogsEnded(reason))
+
+
+class OperationsFeed(Feed):
+    """The list of operations, told when it changed."""
+
+    def __init__(self, owner: Owner, engine: Engine) -> None:
+        super().__init__(owner, "operations")
+        self._engine = engine
+
+    def _run(self, stopped: threading.Event) -> None:
+        told: object = None
+        while not _ended(stopped):
+            try:
+                listed = tuple(self._engine.operations())
+                if listed != told:
+                    told = listed
+                    self._post(OperationsListed(listed))
+            except Exception as error:
+                failed = as_console_error(error)
+                if told != failed.lines():
+                    told = failed.lines()
+                    self._post(RequestFailed(failed))
+            stopped.wait(LIST_INTERVAL_SECONDS)
+
+
+class OperationFeed(Feed):
+    """One operation with its events, told at every step."""
+
+    def __init__(self, owner: Owner, engine: Engine, operation_id: str) -> None:
+        super().__init__(owner, "operation")
+        self._engine = engine
+        self._operation_id = operation_id
+
+    def _run(self, stopped: threading.Event) -> None:
+        told: Operation | None = None
+        failed: list[str] = []
+        seen = 0
+        while not _ended(stopped):
+            try:
+                events: list[StepEvent] = self._engine.events(self._operation_id, seen)
+                operation = self._engine.operation(self._operation_id)
+                if events or operation != told:
+                    self._post(OperationAdvanced(operation, tuple(events)))
+                seen = events[-1].event_id if events else seen
+                told, failed = operation, []
+            except Exception as error:
+                problem = as_console_error(error)
+                if failed != problem.lines():
+                    failed = problem.lines()
+                    self._post(RequestFailed(problem))
+            stopped.wait(OPERATION_INTERVAL_SECONDS)
+
+
+def request(owner: Owner, group: str, work: Callable[[], Message]) -> None:
+    """
+    Ask the engine once, in a thread, and post the answer to *owner*.
+
+    Args:
+        owner: The screen that asks; its answer is lost when it is gone.
+        group: A second question of the same group replaces the first.
+        work: Calls the engine and returns the message that carries the answer.
+    """
+
+    def ask() -> None:
+        try:
+            answer = work()
+        except Exception as error:
+            answer = RequestFailed(as_console_error(error))
+        owner.post_message(answer)
+
+    owner.run_worker(ask, group=group, exclusive=True, exit_on_error=False, thread=True)

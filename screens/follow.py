@@ -1,0 +1,80 @@
+"""One operation, live: each step as it happens, the result, and what to press."""
+
+from __future__ import annotations
+
+from rich.text import Text
+
+from console.domain.operations import Operation, StepEvent
+from screens.actions import Action, bindings_on
+from screens.dialogs.confirm import error_lines
+from screens.feeds import OperationFeed
+from screens.messages import OperationAdvanced, RequestFailed
+from screens.operation_lines import operation_lines, why_not_now
+from screens.rendering import clean, styled
+from screens.screen import ConsoleScreen
+from screens.settle import SettlesOperations
+
+
+class FollowScreen(SettlesOperations, ConsoleScreen):
+    """
+    Follow one operation; leaving does not touch it.
+
+    Args:
+        operation_id: Which one.
+        operation: As far as it is known already, to draw at once.
+    """
+
+    NAME = "operation"
+    TITLE = "Operation"
+    BINDINGS = bindings_on("operation")
+
+    def __init__(self, operation_id: str, operation: Operation | None = None) -> None:
+        super().__init__()
+        self._operation_id = operation_id
+        self.operation = operation
+        self._events: list[StepEvent] = []
+        self._failure: RequestFailed | None = None
+        self._feed: OperationFeed | None = None
+
+    def entered(self) -> None:
+        """Begin to follow."""
+        self._feed = OperationFeed(self, self.engine, self._operation_id)
+        self._feed.start()
+
+    def left(self) -> None:
+        """Stop following; the operation goes on."""
+        if self._feed is not None:
+            self._feed.stop()
+
+    def on_operation_advanced(self, message: OperationAdvanced) -> None:
+        """Draw the step that came."""
+        self.operation = message.operation
+        self._events += message.events
+        self._failure = None
+        self.redraw()
+
+    def on_request_failed(self, message: RequestFailed) -> None:
+        """Say that the journal does not answer; what is known stays."""
+        self._failure = message
+        self.redraw()
+
+    def refuses(self, wanted: Action) -> str | None:
+        """Say which state an action is for."""
+        return why_not_now(wanted.id, self.operation) if wanted.group == "Operation" else None
+
+    def draw(self) -> None:
+        """Draw the operation."""
+        width = self.app.size.width
+        lines = []
+        if self._failure is not None:
+            lines = error_lines(self._failure.error, width, self.look.bad, self.look.text)
+        if self.operation is None:
+            words = f" Reading operation {clean(self._operation_id, 40)}…"
+            lines += [] if self._failure else [Text(), styled(words, self.look.dim)]
+        else:
+            lines += operation_lines(self.operation, self._events, self.look, self.now, width)
+        self.lines.show(lines)
+
+    def operation_in_view(self) -> Operation | None:
+        """Return the one that is followed."""
+        return self.operation

@@ -1,0 +1,123 @@
+"""
+What the feeds tell the screens; named in the past tense.
+
+A message that only says "there is news" may be replaced by a later one of its
+kind (``can_replace``); errors, steps and answers stay whole.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from textual.message import Message
+
+from console.domain.operations import Operation, StepEvent
+from console.domain.plans import Plan
+from console.domain.snapshot import Snapshot
+from console.errors import ConsoleError
+
+if TYPE_CHECKING:
+    from console.engine import Access
+
+
+class PictureRecalled(Message):
+    """The agent's last picture was found; it may be old."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        super().__init__()
+        self.snapshot = snapshot
+
+
+class SnapshotFetched(Message):
+    """A new picture was read, with the access that goes with it."""
+
+    def __init__(self, snapshot: Snapshot, access: Access | None) -> None:
+        super().__init__()
+        self.snapshot = snapshot
+        self.access = access
+
+    def can_replace(self, message: Message) -> bool:
+        """Let a later picture stand for this one."""
+        return isinstance(message, SnapshotFetched)
+
+
+class SnapshotFailed(Message):
+    """The picture could not be read; told once per change of the reason."""
+
+    def __init__(self, lines: tuple[str, ...]) -> None:
+        super().__init__()
+        self.lines = lines
+
+
+class LogLinesArrived(Message):
+    """Lines wait in the log ring; they are not in the message."""
+
+    def can_replace(self, message: Message) -> bool:
+        """Let one notice stand for many."""
+        return isinstance(message, LogLinesArrived)
+
+
+class LogsEnded(Message):
+    """Following the logs ended by itself, with the reason if there is one."""
+
+    def __init__(self, lines: tuple[str, ...]) -> None:
+        super().__init__()
+        self.lines = lines
+
+
+class LogsSaved(Message):
+    """Log lines were written to a file."""
+
+    def __init__(self, path: str, count: int) -> None:
+        super().__init__()
+        self.path = path
+        self.count = count
+
+
+class OperationsListed(Message):
+    """The list of operations changed."""
+
+    def __init__(self, operations: tuple[Operation, ...]) -> None:
+        super().__init__()
+        self.operations = operations
+
+
+class OperationAdvanced(Message):
+    """The operation that is followed moved on."""
+
+    def __init__(self, operation: Operation, events: tuple[StepEvent, ...]) -> None:
+        super().__init__()
+        self.operation = operation
+        self.events = events
+
+
+class PlanMade(Message):
+    """A plan was made and waits for the operator."""
+
+    def __init__(self, plan: Plan) -> None:
+        super().__init__()
+        self.plan = plan
+
+
+class OperationSubmitted(Message):
+    """A plan was journalled and its runner started."""
+
+    def __init__(self, operation: Operation) -> None:
+        super().__init__()
+        self.operation = operation
+
+
+class RequestDone(Message):
+    """Something that was asked of the engine is done; says what in words."""
+
+    def __init__(self, words: str) -> None:
+        super().__init__()
+        self.words = words
+
+
+class RequestFailed(Message):
+    """The engine refused or failed; carries the error with its remedy."""
+
+    def __init__(self, error: ConsoleError) -> None:
+        super().__init__()
+        self.error = error

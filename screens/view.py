@@ -1,0 +1,64 @@
+"""What all screens draw from: the last picture, how old it is, what may be done."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from console.domain.snapshot import AgentState, Snapshot
+
+if TYPE_CHECKING:
+    from console.engine import Access
+
+#: A picture older than three intervals of the agent is called old, seconds.
+STALE_AFTER_SECONDS = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """
+    One state of the console's knowledge.
+
+    Args:
+        environment: ``APP_ENV``, known before any picture.
+        production: Whether it is production.
+        operator: Who is at the keyboard.
+        snapshot: The last picture, None before the first.
+        access: Whether changes are allowed, None before the first answer.
+        recalled: The picture is the agent's last one; nothing was read yet.
+        failure: Why reading fails now, in the operator's lines; empty if it does not.
+        failing_since: Since when it fails.
+        capabilities: Names of the runtime's capabilities (:mod:`console.ports`).
+    """
+
+    environment: str
+    production: bool
+    operator: str
+    snapshot: Snapshot | None = None
+    access: Access | None = None
+    recalled: bool = False
+    failure: tuple[str, ...] = ()
+    failing_since: datetime | None = None
+    capabilities: frozenset[str] = field(default_factory=frozenset)
+
+    def age_seconds(self, now: datetime) -> float | None:
+        """Return the age of the picture, None when there is none."""
+        if self.snapshot is None:
+            return None
+        return max(0.0, (now - self.snapshot.taken_at).total_seconds())
+
+    def stale(self, now: datetime) -> bool:
+        """Whether the picture is too old to be taken for the present."""
+        seconds = self.age_seconds(now)
+        return seconds is not None and seconds > STALE_AFTER_SECONDS
+
+    @property
+    def write(self) -> bool:
+        """Whether changes are allowed as far as is known."""
+        return self.access is not None and self.access.write
+
+    @property
+    def without_agent(self) -> bool:
+        """Whether this console collects for itself."""
+        return self.snapshot is not None and self.snapshot.agent is AgentState.ABSENT

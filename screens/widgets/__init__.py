@@ -1,0 +1,1 @@
+"""Widgets shared by several screens; each redraws on change only."""

@@ -1,0 +1,164 @@
+"""The header: where this is, how it is, who may do what, and what is going on."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from rich.style import Style
+from rich.text import Text
+
+from console.domain.operations import UNFINISHED, OperationState
+from console.domain.services import Health
+from console.domain.snapshot import Snapshot
+from screens.look import Look
+from screens.rendering import (
+    age,
+    between,
+    clean,
+    fill,
+    overall_sign,
+    plural,
+    since,
+    styled,
+)
+from screens.view import View
+from screens.widgets.lines import Lines
+
+#: Lines of notices at most; the first are the weightiest.
+NOTICES = 3
+
+
+class Header(Lines):
+    """Two lines always, and one for each thing that must not be overlooked."""
+
+    def show_view(self, view: View, look: Look, now: datetime, title: str) -> None:
+        """Draw *view* as of *now*."""
+        lines = header_lines(view, look, now, title, self.app.size.width)
+        if self.styles.height is None or self.styles.height.value != len(lines):
+            self.styles.height = len(lines)
+        self.show(lines)
+
+
+def header_lines(view: View, look: Look, now: datetime, title: str, width: int) -> list[Text]:
+    """Return the lines of the header."""
+    bar = look.banner if view.production else look.bar
+    first = fill(between(_place(view, look), _person(view, look, now, width), width), width, bar)
+    return [first, _state(view, look, title, width), *_notices(view, look, now, width)[:NOTICES]]
+
+
+def _place(view: View, look: Look) -> Text:
+    snapshot = view.snapshot
+    line = Text()
+    name = clean(view.environment, 40)
+    if view.production:
+        line.append(f" {name.upper() if name == 'production' else 'PRODUCTION'} ", look.banner)
+    else:
+        line.append(f" {name} ", look.strong)
+    if snapshot is not None:
+        several = len({s.release for s in snapshot.services if s.release}) > 1
+        release = snapshot.release or ("several releases" if several else "release unknown")
+        line.append(f" {clean(release, 40)} · {clean(snapshot.runtime, 20)}")
+    return line
+
+
+def _person(view: View, look: Look, now: datetime, width: int) -> Text:
+    parts = [_access(view, now)]
+    if width >= 60:
+        parts.append(clean(view.operator, 24))
+    parts.append(f"{now:%H:%M} UTC")
+    local = now.astimezone()
+    if local.utcoffset() and width >= 60:
+        parts.append(f"{local:%H:%M} local")
+    return styled(" · ".join(parts) + " ", look.banner if view.production else look.text)
+
+
+def _access(view: View, now: datetime) -> str:
+    if view.access is None:
+        return "access unknown"
+    if not view.access.write:
+        return "READ-ONLY"
+    if view.access.until is None:
+        return "WRITE"
+    left = view.access.until - now
+    return f"WRITE {max(1, -(-left // timedelta(minutes=1)))}m"
+
+
+def _state(view: View, look: Look, title: str, width: int) -> Text:
+    snapshot = view.snapshot
+    right = Text()
+    if view.without_agent and width >= 60:
+        right.append("no agent: this console collects for itself  ", look.dim)
+    right.append(f"{title} ", look.strong)
+    if snapshot is None:
+        words = "cannot read the stack" if view.failure else "reading the stack…"
+        return between(styled(f" {words}", look.bad if view.failure else look.dim), right, width)
+    if not snapshot.running:
+        return between(styled(" ○ STOPPED  nothing runs here", look.warn), right, width)
+    glyph, style = overall_sign(snapshot.overall, look)
+    left = styled(" ").append(f"{glyph} {snapshot.overall.value.upper()}", style)
+    left.append(f"  {_summary(snapshot)}", look.text)
+    if left.cell_len + right.cell_len >= width and view.without_agent:
+        right = styled("no agent  ", look.dim).append(f"{title} ", look.strong)
+    return between(left, right, width)
+
+
+def _summary(snapshot: Snapshot) -> str:
+    short = [s for s in snapshot.services if s.ready < s.desired]
+    if not short:
+        ready = sum(s.health is Health.HEALTHY for s in snapshot.services)
+        return f"{ready} of {plural(len(snapshot.services), 'service')} ready"
+    worst = ", ".join(f"{clean(s.name, 40)} {s.ready}/{s.desired}" for s in short)
+    return f"not ready: {worst}"
+
+
+def _notices(view: View, look: Look, now: datetime, width: int) -> list[Text]:
+    lines = [
+        *_stale_notice(view, look, now),
+        *_operation_notice(view, look, now),
+        *_incident_notice(view, look, now),
+    ]
+    for line in lines:
+        line.truncate(width, overflow="ellipsis")
+    return lines
+
+
+def _stale_notice(view: View, look: Look, now: datetime) -> list[Text]:
+    loud = look.warn + Style(reverse=True)
+    old = age(view.age_seconds(now))
+    if view.failure:
+        at = f" since {view.failing_since:%H:%M} UTC" if view.failing_since else ""
+        picture = f"the picture is {old} old" if view.snapshot else "nothing to show yet"
+        return [styled(f" ▲ reading fails{at}: {clean(view.failure[0], 300)}; {picture} ", loud)]
+    if view.recalled and view.stale(now):
+        return [styled(f" ▲ the agent's last picture, {old} old; reading the present one… ", loud)]
+    if view.stale(now):
+        return [styled(f" ▲ this picture is {old} old: no news since; keys still work ", loud)]
+    return []
+
+
+def _operation_notice(view: View, look: Look, now: datetime) -> list[Text]:
+    operation = view.snapshot.operation if view.snapshot else None
+    if operation is None or operation.state not in UNFINISHED:
+        return []
+    verb, step = clean(operation.verb, 30), clean(operation.step or "", 60)
+    if operation.state in {OperationState.INTERRUPTED, OperationState.FROZEN}:
+        loud = look.bad + Style(reverse=True)
+        at = f" (at {step})" if step else ""
+        word = operation.state.value.upper()
+        keys = "o, then r resume · u undo · a accept"
+        return [styled(f" ▲ {verb} {word}: {keys}{at} ", loud)]
+    where = step or operation.state.value
+    line = styled(f" ▶ {verb} running", look.accent)
+    started = since(operation.started_at, now)
+    return [
+        line.append(f" · {where} · {clean(operation.actor, 40)} · {started} · o follows", look.text)
+    ]
+
+
+def _incident_notice(view: View, look: Look, now: datetime) -> list[Text]:
+    incident = view.snapshot.incident if view.snapshot else None
+    if incident is None:
+        return []
+    line = styled(f" ▲ {incident.severity.value} incident", look.bad)
+    words = f" · {clean(incident.title, 200)} · {clean(incident.status, 30)}"
+    return [line.append(f"{words} · open {since(incident.opened_at, now)}", look.text)]
