@@ -1,0 +1,1 @@
+"""The test suite; see CONTRIBUTING for which kind of test goes where."""

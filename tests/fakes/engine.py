@@ -1,0 +1,564 @@
+"""
+An engine of scripted pictures, for the screens alone.
+
+A test sets :attr:`FakeEngine.picture`, or makes the next call fail; what the
+screens asked for is in :attr:`FakeEngine.asked`.  It imports nothing of the
+real engine, so that a screen can be tested whatever state that is in.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from console.domain.alerts import Alert, AlertSeverity, AlertState
+from console.domain.incidents import IncidentSummary, Severity
+from console.domain.metrics import Metrics
+from console.domain.operations import (
+    Actor,
+    Change,
+    Operation,
+    OperationState,
+    OperationSummary,
+    StepEvent,
+    StepPhase,
+    StepRecord,
+)
+from console.domain.plans import Plan, Risk, Step
+from console.domain.policy import Policy
+from console.domain.queues import Queue
+from console.domain.readings import HostReading, SourceState, SourceStatus
+from console.domain.services import Health, Replica, ReplicaState, Role, Service
+from console.domain.snapshot import AgentState, Overall, Snapshot
+from console.errors import ConsoleError, ReadOnly, Refused
+from console.ports import LogLine, LogRequest
+
+#: The moment at which all scripted pictures were taken.
+NOW = datetime(2026, 3, 14, 3, 12, 30, tzinfo=UTC)
+OPERATION_ID = "op-0007"
+
+_GIB = 1024**3
+
+
+class FrozenClock:
+    """Time that stands still until a test moves it."""
+
+    def __init__(self, now: datetime = NOW) -> None:
+        self._now = now
+
+    def now(self) -> datetime:
+        return self._now
+
+    def monotonic(self) -> float:
+        return self._now.timestamp()
+
+    def sleep(self, seconds: float) -> None:
+        self.advance(seconds)
+
+    def advance(self, seconds: float) -> None:
+        self._now += timedelta(seconds=seconds)
+
+
+class CapableRuntime:
+    """As much of a runtime as the screens look at: which capabilities it has."""
+
+    name = "embedded"
+
+    def replica_names(self, service: str, count: int, taken: object) -> list[str]:
+        return [f"{service}-{number}" for number in range(1, count + 1)]
+
+    def start_replica(self, service: str, replica: str, labels: object) -> None:
+        raise AssertionError("screens never start a replica")
+
+    def start_command(self, service: str, replica: str) -> str:
+        return f"start {replica}"
+
+
+@dataclass
+class FakeSettings:
+    state: Path
+    environment: str = "dev"
+    policy: Policy = field(default_factory=Policy)
+
+    @property
+    def production(self) -> bool:
+        return self.environment in {"prod", "production"}
+
+
+@dataclass(frozen=True)
+class FakeAccess:
+    write: bool
+    until: datetime | None = None
+
+
+# Pictures ------------------------------------------------------------------------
+
+
+def replica(
+    name: str,
+    *,
+    health: Health = Health.HEALTHY,
+    state: ReplicaState = ReplicaState.RUNNING,
+    reason: str = "",
+    restarts: int = 0,
+    minutes_up: float = 190,
+    cpu: float | None = 0.12,
+    memory_bytes: int | None = 320 * 1024**2,
+    active: int | None = None,
+    accepting: bool | None = None,
+) -> Replica:
+    return Replica(
+        id=name,
+        name=name,
+        state=state,
+        health=health,
+        reason=reason,
+        release="1.4.2",
+        started_at=None if state is ReplicaState.BACKOFF else NOW - timedelta(minutes=minutes_up),
+        cpu_ratio=cpu,
+        memory_bytes=memory_bytes,
+        restarts=restarts,
+        health_output="",
+        active_tasks=active,
+        accepting=accepting,
+    )
+
+
+def service(
+    name: str,
+    role: Role,
+    *replicas: Replica,
+    desired: int | None = None,
+    limit_bytes: int | None = 2 * _GIB,
+    queue: str | None = None,
+) -> Service:
+    ready = sum(r.health is Health.HEALTHY for r in replicas)
+    worst = [r for r in replicas if r.health is not Health.HEALTHY]
+    desired = len(replicas) if desired is None else desired
+    health = worst[0].health if worst else Health.HEALTHY if replicas else Health.STOPPED
+    known = [r.memory_bytes for r in replicas if r.memory_bytes is not None]
+    ratios = [r.cpu_ratio for r in replicas if r.cpu_ratio is not None]
+    return Service(
+        name=name,
+        role=role,
+        desired=desired,
+        ready=ready,
+        health=health,
+        reason=f"{worst[0].name} {worst[0].reason}" if worst else "",
+        release="1.4.2",
+        cpu_cores=sum(ratios) if ratios else None,
+        cpu_ratio=sum(ratios) / len(ratios) if ratios else None,
+        memory_bytes=sum(known) if known else None,
+        memory_limit_bytes=limit_bytes * max(1, len(replicas)) if limit_bytes else None,
+        restarts=sum(r.restarts for r in replicas),
+        replicas=replicas,
+        labels={"console.queue": queue} if queue else {},
+    )
+
+
+def services(*, llm: int = 2) -> tuple[Service, ...]:
+    workers = [
+        replica(f"worker-llm-{n}", cpu=0.61, memory_bytes=1_700_000_000, active=1, accepting=True)
+        for n in range(1, llm + 1)
+    ]
+    return (
+        service("app", Role.APP, replica("app-1"), replica("app-2", cpu=0.09)),
+        service("worker-llm", Role.WORKER, *workers, limit_bytes=8 * _GIB, queue="llm"),
+        service(
+            "worker-rl",
+            Role.WORKER,
+            replica("worker-rl-1", cpu=0.02, active=0, accepting=True),
+            limit_bytes=8 * _GIB,
+            queue="rl",
+        ),
+        service("postgres", Role.DATABASE, replica("postgres-1", cpu=0.03, minutes_up=5000)),
+        service(
+            "redis",
+            Role.BROKER,
+            replica("redis-1", cpu=0.01, memory_bytes=41 * 1024**2, minutes_up=5000),
+            limit_bytes=_GIB,
+        ),
+    )
+
+
+_FRESH = tuple(
+    SourceStatus(name, SourceState.FRESH, 0.4, None)
+    for name in ("runtime", "health", "metrics", "broker", "database", "host", "journal")
+)
+
+
+def normal(**changes: Any) -> Snapshot:
+    """A calm night in development."""
+    picture = Snapshot(
+        taken_at=NOW,
+        environment="dev",
+        runtime="embedded",
+        release="1.4.2",
+        overall=Overall.HEALTHY,
+        endpoints={"api": "http://127.0.0.1:8000"},
+        agent=AgentState.RUNNING,
+        services=services(),
+        queues=(
+            Queue("llm", 34, 2, 80.0, 0.3, 0.8, 2),
+            Queue("rl", 0, 0, None, 0.0, 0.0, 1),
+        ),
+        metrics=Metrics(
+            request_rate=12.4,
+            error_ratio=0.002,
+            p50_seconds=0.038,
+            p95_seconds=0.12,
+            p99_seconds=0.34,
+            database_connections=12,
+            database_connections_max=100,
+            redis_memory_bytes=41 * 1024**2,
+            host_cpu_ratio=0.31,
+            host_memory_ratio=0.46,
+            host_disk_ratio=0.62,
+        ),
+        sources=_FRESH,
+        changes=(
+            Change(NOW - timedelta(minutes=14), "ana", "scale worker-llm 1 → 2", "done",
+                   "queue growing"),
+            Change(NOW - timedelta(hours=2), "ben (ssh 192.0.2.7)", "restart app", "done"),
+            Change(NOW - timedelta(days=1), "ana", "start", "done"),
+        ),
+        host=HostReading(0.31, 0.46, 0.62, 8, 17 * _GIB, 38 * _GIB),
+        redis_clients=9,
+    )  # fmt: skip
+    return replace(picture, **changes)
+
+
+def empty() -> Snapshot:
+    """A stack that was never started."""
+    return normal(
+        running=False,
+        overall=Overall.UNKNOWN,
+        release=None,
+        services=(),
+        queues=(),
+        metrics=Metrics(),
+        sources=(),
+        changes=(),
+        host=None,
+        redis_clients=None,
+    )
+
+
+def stale() -> Snapshot:
+    """A picture nobody has renewed for two minutes."""
+    return normal(taken_at=NOW - timedelta(seconds=125))
+
+
+def failed() -> Snapshot:
+    """Half the sources gone, a worker crashing, alerts firing."""
+    crashing = replica(
+        "worker-llm-2",
+        health=Health.UNHEALTHY,
+        state=ReplicaState.BACKOFF,
+        reason="exited: killed by SIGKILL (out of memory), starts again",
+        restarts=4,
+        cpu=None,
+        memory_bytes=None,
+    )
+    working = replica("worker-llm-1", cpu=0.97, active=1, accepting=True, minutes_up=400)
+    found = list(services())
+    found[1] = service(
+        "worker-llm", Role.WORKER, working, crashing, limit_bytes=8 * _GIB, queue="llm"
+    )
+    return normal(
+        overall=Overall.DEGRADED,
+        services=tuple(found),
+        queues=(
+            Queue("llm", 340, 1, 754.0, 0.9, 0.4, 1),
+            Queue("rl", None, None, None, None, None, None),
+        ),
+        metrics=replace(normal().metrics, error_ratio=0.061, p95_seconds=1.84,
+                        database_connections=None, database_connections_max=None),
+        sources=(
+            *(s for s in _FRESH if s.name not in {"database", "host"}),
+            SourceStatus("database", SourceState.FAILED, 94.0, "connection refused"),
+            SourceStatus("host", SourceState.STALE, 12.0, None),
+        ),
+        alerts=(
+            Alert("HighErrorRate", AlertSeverity.CRITICAL, AlertState.FIRING,
+                  NOW - timedelta(minutes=6), "higherrorrate", "5xx 6.1 % over 5 %"),
+            Alert("WorkerQueueBacklog", AlertSeverity.WARNING, AlertState.PENDING,
+                  NOW - timedelta(minutes=3), "workerqueuebacklog", "llm 340 over 100"),
+        ),
+    )  # fmt: skip
+
+
+def production(picture: Snapshot | None = None) -> Snapshot:
+    """The same on the production stack."""
+    return replace(picture or normal(), environment="production", runtime="compose")
+
+
+def unfinished() -> Snapshot:
+    """An operation whose runner died, and an incident."""
+    return normal(
+        operation=OperationSummary(
+            OPERATION_ID,
+            "scale",
+            OperationState.INTERRUPTED,
+            "start-worker-llm-3",
+            NOW - timedelta(minutes=4),
+            "ana",
+        ),
+        incident=IncidentSummary(
+            "inc-3", Severity.P1, "slow answers", "investigating", NOW - timedelta(minutes=21)
+        ),
+    )
+
+
+# Operations ----------------------------------------------------------------------
+
+
+def scale_plan(name: str = "worker-llm", now: int = 2, target: int = 4) -> Plan:
+    """The plan of a scaling, as the real planner words it."""
+    adding = target > now
+    numbers = range(now + 1, target + 1) if adding else range(now, target, -1)
+    verb, other = ("start", "stop") if adding else ("stop", "start")
+    steps = tuple(
+        Step(
+            name=f"{verb}-{name}-{number}",
+            kind=f"{verb}_replica",
+            arguments={"service": name, "replica": f"{name}-{number}"},
+            command=f"python -m workers llm   # as {name}-{number}",
+            risk=Risk.LOW if adding else Risk.MEDIUM,
+        )
+        for number in numbers
+    )
+    undo = tuple(
+        Step(name=f"{other}-{name}-{n}", kind=f"{other}_replica", command=f"{other} {name}-{n}")
+        for n in reversed(numbers)
+    )
+    return Plan(
+        verb="scale",
+        summary=f"{name} {now} → {target}",
+        steps=steps,
+        undo=undo,
+        warnings=("cpu is overcommitted: 16 cores of limits on 8 cores",) if adding else (),
+        wish={"targets": {name: target}},
+    )
+
+
+def operation(
+    state: OperationState,
+    *,
+    operation_id: str = OPERATION_ID,
+    plan: Plan | None = None,
+    phases: tuple[StepPhase, ...] = (),
+    **changes: Any,
+) -> Operation:
+    """One operation in *state*, its first steps in *phases*."""
+    plan = plan or scale_plan()
+    begun = NOW - timedelta(minutes=4)
+    steps = tuple(
+        StepRecord(place, step.name, phase, begun, "healthy" if phase is StepPhase.DONE else "")
+        for place, (step, phase) in enumerate(zip(plan.steps, phases, strict=False), 1)
+    )
+    made = Operation(
+        id=operation_id,
+        verb=plan.verb,
+        actor=Actor("ana", 1000),
+        reason="queue growing",
+        state=state,
+        plan=plan,
+        submitted_at=begun,
+        started_at=begun,
+        steps=steps,
+    )
+    return replace(made, **changes)
+
+
+class FakeEngine:
+    """
+    The engine's surface over scripted pictures.
+
+    Args:
+        picture: What ``snapshot`` returns; None lets it wait until one is set.
+        state: Directory for files the screens save.
+        environment: ``APP_ENV``.
+    """
+
+    def __init__(
+        self, picture: Snapshot | None, state: Path = Path("state"), environment: str = ""
+    ) -> None:
+        chosen = environment or (picture.environment if picture else "dev")
+        self.settings = FakeSettings(state, chosen)
+        self.runtime: object = CapableRuntime()
+        self.clock = FrozenClock()
+        self.actor = Actor("ana", 1000)
+        self.recalled: Snapshot | None = None
+        self.failure: Exception | None = None
+        self.refusal: ConsoleError | None = None
+        self.asked: list[tuple[Any, ...]] = []
+        self.journal: list[Operation] = []
+        self.log: deque[LogLine] = deque()
+        self._events: list[StepEvent] = []
+        self._granted = FakeAccess(write=not self.settings.production)
+        self._picture = picture
+        self._closed = False
+        self._there = threading.Condition()
+
+    # What a test makes happen ------------------------------------------------
+
+    @property
+    def picture(self) -> Snapshot | None:
+        return self._picture
+
+    @picture.setter
+    def picture(self, picture: Snapshot | None) -> None:
+        with self._there:
+            self._picture = picture
+            self._there.notify_all()
+
+    def step(self, name: str, phase: StepPhase, detail: str = "") -> None:
+        """Let the newest operation's step *name* enter *phase*."""
+        current = self.journal[0]
+        seq = next((i for i, s in enumerate(current.plan.steps, 1) if s.name == name), 99)
+        self._events.append(
+            StepEvent(len(self._events) + 1, current.id, seq, name, phase, self.clock.now(), detail)
+        )
+        record = StepRecord(seq, name, phase, self.clock.now(), detail)
+        others = tuple(s for s in current.steps if s.name != name)
+        steps = tuple(sorted((*others, record), key=lambda s: s.seq))
+        self.journal[0] = replace(current, state=OperationState.RUNNING, steps=steps)
+
+    def end(self, state: OperationState, **changes: Any) -> None:
+        """Let the newest operation end in *state*."""
+        self.journal[0] = replace(
+            self.journal[0], state=state, ended_at=self.clock.now(), **changes
+        )
+
+    # Engine ------------------------------------------------------------------
+
+    def snapshot(self) -> Snapshot:
+        if self.failure is not None:
+            raise self.failure
+        with self._there:
+            # The real one waits for its slowest source, bounded by that one's timeout.
+            self._there.wait_for(lambda: self._picture is not None or self._closed, timeout=30)
+            if self._picture is None:
+                raise ConsoleError("no source has answered")
+            return self._picture
+
+    def last_picture(self) -> Snapshot | None:
+        return self.recalled
+
+    def watch(self) -> None:
+        if ("watch",) not in self.asked:
+            self.asked.append(("watch",))
+
+    def close(self) -> None:
+        self.asked.append(("close",))
+        with self._there:
+            self._closed = True
+            self._there.notify_all()
+
+    def logs(self, request: LogRequest) -> Iterator[LogLine | None]:
+        self.asked.append(("logs", request.services))
+        given = 0
+        while True:
+            lines = list(self.log)
+            yield from (
+                line
+                for line in lines[given:]
+                if not request.services or {line.service, line.replica} & {*request.services}
+            )
+            given = len(lines)
+            if not request.follow:
+                return
+            threading.Event().wait(0.02)
+            yield None
+
+    def access(self) -> FakeAccess:
+        return self._granted
+
+    def elevate(self, minutes: int, reason: str) -> FakeAccess:
+        self.asked.append(("elevate", minutes, reason))
+        self._granted = FakeAccess(minutes > 0, self.clock.now() + timedelta(minutes=minutes))
+        return self._granted
+
+    def plan(self, verb: str, wish: dict[str, Any]) -> Plan:
+        self.asked.append(("plan", verb, wish))
+        if self.refusal is not None:
+            raise self.refusal
+        ((name, target),) = wish["targets"].items()
+        found = self._picture.service(name) if self._picture else None
+        return scale_plan(name, found.desired if found else 0, target)
+
+    def submit(self, plan: Plan, reason: str) -> Operation:
+        self.asked.append(("submit", plan.summary, reason))
+        self._require_write()
+        made = operation(OperationState.RUNNING, plan=plan, reason=reason, operation_id="op-0008")
+        self.journal.insert(0, replace(made, submitted_at=NOW, started_at=NOW))
+        return self.journal[0]
+
+    def operation(self, operation_id: str) -> Operation:
+        return next(o for o in self.journal if o.id == operation_id)
+
+    def operations(self, limit: int = 50) -> list[Operation]:
+        return self.journal[:limit]
+
+    def events(self, operation_id: str, after_event_id: int = 0) -> list[StepEvent]:
+        return [
+            e
+            for e in self._events
+            if e.operation_id == operation_id and e.event_id > after_event_id
+        ]
+
+    def cancel(self, operation_id: str) -> None:
+        self._change("cancel", operation_id)
+
+    def resume(self, operation_id: str, reason: str = "") -> None:
+        self._change("resume", operation_id, reason)
+
+    def undo(self, operation_id: str, reason: str = "") -> None:
+        self._change("undo", operation_id, reason)
+
+    def accept(self, operation_id: str, reason: str) -> None:
+        self._change("accept", operation_id, reason)
+
+    def _change(self, *what: str) -> None:
+        self._require_write()
+        if self.refusal is not None:
+            raise self.refusal
+        self.asked.append(what)
+
+    def _require_write(self) -> None:
+        if not self._granted.write:
+            raise ReadOnly(
+                f"read-only: this is {self.settings.environment}",
+                unchanged="nothing was changed",
+                remedy="w takes write access",
+            )
+
+
+#: A refusal as the real planner words it.
+TOO_MANY = Refused(
+    "worker-llm cannot run 9 replicas: 27 GiB more are needed, 17 GiB are free",
+    unchanged="nothing was changed",
+    remedy="scale to 4, or free memory on this host",
+)
+
+
+def log_lines(count: int = 30) -> list[LogLine]:
+    """Ordinary log lines, one a second."""
+    words = ("GET /v1/formulas 200 in 38 ms", "composed formula f-81 in 4.2 s", "heartbeat sent")
+    replicas = ("app-1", "worker-llm-1", "worker-rl-1")
+    return [
+        LogLine(
+            replica=replicas[n % 3],
+            service=replicas[n % 3].rsplit("-", 1)[0],
+            at=NOW - timedelta(seconds=count - n),
+            level="error" if n % 11 == 10 else "warning" if n % 7 == 6 else "info",
+            text="connection to redis lost, trying again" if n % 11 == 10 else words[n % 3],
+        )
+        for n in range(count)
+    ]

@@ -1,0 +1,283 @@
+"""A journal in memory: the same rules, nothing on disk."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+from datetime import datetime
+from typing import Any
+
+from console.domain.audit import GENESIS, AuditVerdict, seal, to_line, verify_chain
+from console.domain.lifecycle import (
+    RUNNER_GONE,
+    SUBMIT_GRACE_SECONDS,
+    busy_with,
+    check_accept,
+    check_cancel,
+    check_claim,
+    check_reopen,
+    ways_on,
+)
+from console.domain.operations import (
+    UNFINISHED,
+    Actor,
+    Change,
+    Operation,
+    OperationState,
+    StepEvent,
+    StepPhase,
+    StepRecord,
+)
+from console.domain.plans import Json, Plan
+from console.domain.text import plain_text
+from console.errors import ConsoleError, UsageError
+from console.ports import Clock
+
+
+class FakeJournal:
+    """
+    In-memory journal.
+
+    Args:
+        clock: Time.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._operations: dict[str, Operation] = {}
+        self._modes: dict[str, str] = {}
+        self._waiting: dict[str, datetime] = {}
+        self._acting: dict[str, tuple[Actor, str]] = {}
+        self._events: list[StepEvent] = []
+        self._entries: list[dict[str, Json]] = []
+        self._elevated: datetime | None = None
+        #: Whether some runner holds the lock.
+        self.runner_alive = False
+        #: Raised by every write while set: a full disk.
+        self.refuses: ConsoleError | None = None
+
+    def submit(self, plan: Plan, actor: Actor, reason: str) -> Operation:
+        self._write()
+        if (other := self.unfinished()) is not None:
+            raise busy_with(other)
+        name = f"op-{len(self._operations) + 1}"
+        self._waiting[name] = self._clock.now()
+        self._modes[name] = "run"
+        self._acting[name] = (actor, plain_text(reason))
+        self._operations[name] = Operation(
+            id=name,
+            verb=plan.verb,
+            actor=actor,
+            reason=plain_text(reason),
+            state=OperationState.SUBMITTED,
+            plan=plan,
+            submitted_at=self._clock.now(),
+        )
+        return self.operation(name)
+
+    def operation(self, operation_id: str) -> Operation:
+        name = "op-" + operation_id.removeprefix("op-")
+        if name not in self._operations:
+            raise UsageError(f"there is no operation {operation_id!r}")
+        return self._seen(self._operations[name])
+
+    def operations(self, limit: int = 50) -> list[Operation]:
+        return [self._seen(o) for o in reversed(self._operations.values())][:limit]
+
+    def unfinished(self) -> Operation | None:
+        return next((o for o in self.operations() if not o.finished), None)
+
+    def claim(self, operation_id: str, mode: str) -> Operation:
+        self._write()
+        operation = self.operation(operation_id)
+        check_claim(operation, self._modes[operation.id], mode)
+        self._put(
+            operation,
+            state=OperationState.RUNNING,
+            started_at=operation.started_at or self._clock.now(),
+            ended_at=None,
+            exit_code=None,
+            outcome_message="",
+            remedy="",
+        )
+        return self._operations[operation.id]
+
+    def set_state(self, operation_id: str, state: OperationState, **fields: object) -> None:
+        self._write()
+        changes: dict[str, Any] = fields
+        operation = self.operation(operation_id)
+        self._put(operation, state=state, **changes)
+        if state not in UNFINISHED or state is OperationState.FROZEN:
+            self._audit_outcome(self._operations[operation.id])
+
+    def step(self, operation_id: str, seq: int, name: str, phase: StepPhase, detail: str) -> None:
+        self._write()
+        at = self._clock.now()
+        number = len(self._events) + 1
+        self._events.append(
+            StepEvent(number, operation_id, seq, name, phase, at, plain_text(detail))
+        )
+
+    def events(self, operation_id: str, after_event_id: int = 0) -> list[StepEvent]:
+        name = self.operation(operation_id).id
+        return [e for e in self._events if e.operation_id == name and e.event_id > after_event_id]
+
+    def request_cancel(self, operation_id: str) -> None:
+        self._write()
+        operation = self.operation(operation_id)
+        check_cancel(operation)
+        self._put(operation, cancel_requested=True)
+
+    def reopen(self, operation_id: str, actor: Actor, mode: str, reason: str = "") -> Operation:
+        self._write()
+        operation = self.operation(operation_id)
+        check_reopen(operation, mode, [o for o in self.operations() if o.id != operation.id])
+        self._modes[operation.id] = mode
+        self._waiting[operation.id] = self._clock.now()
+        self._acting[operation.id] = (actor, plain_text(reason))
+        self._put(
+            operation,
+            state=OperationState.SUBMITTED,
+            ended_at=None,
+            exit_code=None,
+            verified=False,
+            outcome_message="",
+            remedy="",
+            cancel_requested=False,
+        )
+        return self._operations[operation.id]
+
+    def accept(self, operation_id: str, actor: Actor, reason: str) -> None:
+        self._write()
+        operation = self.operation(operation_id)
+        check_accept(operation)
+        self._acting[operation.id] = (actor, plain_text(reason))
+        self._put(
+            operation,
+            state=OperationState.ACCEPTED,
+            ended_at=self._clock.now(),
+            exit_code=0,
+            outcome_message=f"accepted as it stood; before: {operation.outcome_message}",
+            remedy="",
+        )
+        self._audit_outcome(self._operations[operation.id])
+
+    def record(self, change: Change) -> None:
+        self._write()
+        self._add(
+            change.at,
+            {"user": change.actor},
+            change.what,
+            change.outcome,
+            change.reason,
+            change.operation_id,
+            change.details,
+        )
+
+    def changes(self, limit: int = 20) -> list[Change]:
+        return [
+            Change(
+                datetime.fromisoformat(e["at"]),
+                str(Actor(e["actor"]["user"], 0, e["actor"].get("origin", "local"))),
+                e["what"],
+                e["outcome"],
+                e["reason"],
+                e["operation_id"],
+                e["details"],
+            )
+            for e in self.audit(limit)
+        ]
+
+    def audit(self, limit: int = 50) -> list[dict[str, Json]]:
+        return self._entries[::-1][:limit]
+
+    def verify_audit(self) -> AuditVerdict:
+        head = self._entries[-1]["hash"] if self._entries else GENESIS
+        return verify_chain([to_line(e) for e in self._entries], len(self._entries), head)
+
+    def elevated_until(self) -> datetime | None:
+        until = self._elevated
+        return until if until is not None and until > self._clock.now() else None
+
+    def elevate(self, actor: Actor, until: datetime, reason: str) -> None:
+        self._write()
+        self._elevated = until
+        granted = until > self._clock.now()
+        self._add(
+            self._clock.now(),
+            asdict(actor),
+            "write access",
+            "granted" if granted else "ended",
+            reason,
+            None,
+            {},
+        )
+
+    # -------------------------------------------------------------------------
+
+    def _write(self) -> None:
+        if self.refuses is not None:
+            raise self.refuses
+
+    def _put(self, operation: Operation, **fields: Any) -> None:
+        self._operations[operation.id] = replace(operation, **fields)
+
+    def _seen(self, operation: Operation) -> Operation:
+        steps = {
+            e.name: StepRecord(e.seq, e.name, e.phase, e.at, e.detail)
+            for e in self._events
+            if e.operation_id == operation.id
+        }
+        records = tuple(
+            steps.get(step.name) or StepRecord(seq, step.name, StepPhase.PENDING, None, "")
+            for seq, step in enumerate(operation.plan.steps, 1)
+        )
+        operation = replace(operation, steps=records)
+        waited = (self._clock.now() - self._waiting[operation.id]).total_seconds()
+        late = not 0 <= waited <= SUBMIT_GRACE_SECONDS
+        needs_runner = operation.state is OperationState.RUNNING or (
+            operation.state is OperationState.SUBMITTED and late
+        )
+        if self.runner_alive or not needs_runner:
+            return operation
+        why = operation.outcome_message
+        return replace(
+            operation,
+            state=OperationState.INTERRUPTED,
+            exit_code=4,
+            outcome_message=f"{RUNNER_GONE} ({why})" if why else RUNNER_GONE,
+            remedy=ways_on(operation.id),
+        )
+
+    def _audit_outcome(self, operation: Operation) -> None:
+        actor, reason = self._acting[operation.id]
+        self._add(
+            self._clock.now(),
+            asdict(actor),
+            f"{operation.verb} {operation.plan.summary}",
+            operation.state.value,
+            reason or operation.reason,
+            operation.id,
+            {"message": operation.outcome_message},
+        )
+
+    def _add(
+        self,
+        at: datetime,
+        actor: dict[str, Json],
+        what: str,
+        outcome: str,
+        reason: str,
+        operation_id: str | None,
+        details: dict[str, str],
+    ) -> None:
+        previous = self._entries[-1]["hash"] if self._entries else GENESIS
+        content: dict[str, Json] = {
+            "at": at.isoformat(),
+            "actor": {k: plain_text(v) if isinstance(v, str) else v for k, v in actor.items()},
+            "what": plain_text(what),
+            "outcome": outcome,
+            "reason": plain_text(reason),
+            "operation_id": operation_id,
+            "details": dict(details),
+        }
+        self._entries.append(seal(content, len(self._entries) + 1, previous))

@@ -1,0 +1,161 @@
+"""
+A model of a running stack: the fake runtime seen through whole snapshots.
+
+It behaves as the product does where operations care: a worker registers when it
+runs, stops taking tasks when drained, and a new process takes them again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import timedelta
+
+from console.domain.metrics import Metrics
+from console.domain.plans import Json, Plan
+from console.domain.policy import Policy
+from console.domain.readings import HostReading, SourceState, SourceStatus
+from console.domain.services import (
+    Health,
+    Replica,
+    ReplicaFact,
+    ReplicaState,
+    Role,
+    Service,
+    ServiceFact,
+)
+from console.domain.snapshot import AgentState, Overall, Snapshot
+from console.errors import Unreachable
+from console.operations.request import PlanRequest
+from console.operations.table import OPERATIONS
+from console.ports import ExecResult
+from tests.fakes.clock import FakeClock
+from tests.fakes.runtime import PRODUCT, FakeRuntime
+
+MIB = 1024**2
+
+
+class ModelStack(FakeRuntime):
+    """
+    A fake runtime that also says what a collector would see of it.
+
+    Args:
+        clock: Time; every new process starts one second after the one before.
+        services: (name, role, replicas).
+    """
+
+    def __init__(
+        self, clock: FakeClock, services: Sequence[tuple[str, Role, int]] = PRODUCT
+    ) -> None:
+        self.time = clock
+        self.drained: set[int] = set()
+        self.unwell: set[str] = set()
+        self.active: dict[str, int] = {}
+        self.failed_sources: dict[str, str] = {}
+        self.environment = "dev"
+        self.agent = AgentState.RUNNING
+        self.host: HostReading | None = HostReading(0.1, 0.5, 0.2, 4, 8 * 1024 * MIB, 10**12)
+        self.blind = False
+        super().__init__(services, clock=clock.now)
+
+    # What a collector sees ---------------------------------------------------
+
+    def snapshot(self) -> Snapshot:
+        if self.blind:
+            raise Unreachable("nothing answers")
+        topology = self.topology()
+        return Snapshot(
+            taken_at=self.time.now(),
+            environment=self.environment,
+            runtime="fake",
+            release="v0.0.0",
+            overall=Overall.UNKNOWN,
+            endpoints={},
+            agent=self.agent,
+            services=tuple(self._see_service(fact) for fact in topology.services),
+            queues=(),
+            metrics=Metrics(),
+            sources=tuple(
+                SourceStatus(name, SourceState.FAILED, None, self.failed_sources[name])
+                if name in self.failed_sources
+                else SourceStatus(name, SourceState.FRESH, 0.0, None)
+                for name in ("runtime", "health", "broker", "database", "host")
+            ),
+            host=self.host,
+            running=topology.running,
+        )
+
+    def world(self) -> dict[str, list[tuple[str, bool | None]]]:
+        """Return what an operation may change: which replicas, and whether they take tasks."""
+        return {
+            s.name: sorted((r.name, r.accepting) for r in s.replicas)
+            for s in self.snapshot().services
+        }
+
+    def plan(self, verb: str, wish: dict[str, Json], policy: Policy | None = None) -> Plan:
+        """Plan *verb* from the present picture."""
+        request = PlanRequest(self.snapshot(), policy or Policy(), self, {"hold_seconds": 0} | wish)
+        return OPERATIONS[verb](request)
+
+    # The product's own admin command -----------------------------------------
+
+    def exec(self, replica: str, command: Sequence[str], timeout_seconds: float) -> ExecResult:
+        result = super().exec(replica, command, timeout_seconds)
+        if result.exit_code == 0 and list(command[:3]) == ["python", "-m", "workers"]:
+            pid = self._fact(replica).pid
+            if pid is None:
+                return ExecResult(1, "no such worker")
+            (self.drained.add if command[3] == "drain" else self.drained.discard)(pid)
+        return result
+
+    # -------------------------------------------------------------------------
+
+    def _fact(self, name: str) -> ReplicaFact:
+        return next(r for s in self.topology().services for r in s.replicas if r.name == name)
+
+    def _started(self, fact: ReplicaFact) -> ReplicaFact:
+        started = super()._started(fact)
+        self.time.advance(1)
+        return replace(started, started_at=self.time.now() - timedelta(seconds=0.5))
+
+    def _see_service(self, fact: ServiceFact) -> Service:
+        replicas = tuple(self._see_replica(fact, r) for r in fact.replicas)
+        ready = sum(r.health is Health.HEALTHY for r in replicas)
+        return Service(
+            name=fact.name,
+            role=fact.role,
+            desired=fact.desired,
+            ready=ready,
+            health=Health.HEALTHY if ready == fact.desired else Health.UNHEALTHY,
+            reason="",
+            release="v0.0.0",
+            cpu_cores=None,
+            cpu_ratio=None,
+            memory_bytes=None,
+            memory_limit_bytes=None,
+            restarts=0,
+            replicas=replicas,
+            labels=fact.labels,
+        )
+
+    def _see_replica(self, service: ServiceFact, fact: ReplicaFact) -> Replica:
+        runs = fact.state is ReplicaState.RUNNING
+        beats = runs and service.role is Role.WORKER and fact.name not in self.unwell
+        well = runs and fact.name not in self.unwell
+        return Replica(
+            id=fact.id,
+            name=fact.name,
+            state=fact.state,
+            health=Health.HEALTHY if well else Health.UNHEALTHY,
+            reason="" if well else "does not answer",
+            release=fact.release,
+            started_at=fact.started_at,
+            cpu_ratio=0.1,
+            memory_bytes=100 * MIB if runs else None,
+            restarts=fact.restarts,
+            health_output="",
+            pid=fact.pid,
+            active_tasks=self.active.get(fact.name, 0) if beats else None,
+            reserved_tasks=0 if beats else None,
+            accepting=fact.pid not in self.drained if beats else None,
+        )

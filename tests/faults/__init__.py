@@ -1,0 +1,1 @@
+"""Kill, cut, fill and restart; nothing may be lost."""

@@ -1,0 +1,1 @@
+"""The real stack, started by the tests themselves."""

@@ -1,0 +1,331 @@
+"""Every state has its drawing, every key does what help says."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from console.domain.operations import OperationState, OperationSummary, StepPhase
+from console.domain.services import Role
+from console.domain.snapshot import AgentState
+from console.errors import Unreachable
+from screens.dialogs.base import Dialog
+from screens.follow import FollowScreen
+from screens.overview import OverviewScreen
+from screens.terminal import Terminal
+from tests.fakes import engine as scripted
+from tests.interface.conftest import OpenDesk
+
+
+async def test_it_opens_before_any_source_answers(open_desk: OpenDesk) -> None:
+    async with open_desk(None) as desk:
+        await desk.sees("reading the stack", "dev")
+        desk.engine.picture = scripted.normal()
+        await desk.sees("HEALTHY", "worker-llm")
+
+
+async def test_the_last_picture_is_drawn_at_once_with_its_age(open_desk: OpenDesk) -> None:
+    engine = scripted.FakeEngine(None)
+    engine.recalled = scripted.stale()
+    async with open_desk(None, engine=engine) as desk:
+        await desk.sees("the agent's last picture, 2m old", "worker-llm")
+        engine.picture = scripted.normal()
+        await desk.until(lambda: "picture" not in desk.header, "the present picture")
+
+
+async def test_a_console_without_agent_says_so_and_collects(open_desk: OpenDesk) -> None:
+    async with open_desk(scripted.normal(agent=AgentState.ABSENT), size=(120, 30)) as desk:
+        await desk.sees("no agent: this console collects for itself")
+        assert desk.asked("watch") == [("watch",)]
+
+
+async def test_a_stopped_stack_says_how_to_start_it(open_desk: OpenDesk) -> None:
+    async with open_desk(scripted.empty()) as desk:
+        await desk.sees("Nothing runs here", "fragrance start")
+
+
+async def test_failed_sources_are_named_with_what_still_works(open_desk: OpenDesk) -> None:
+    async with open_desk(scripted.failed()) as desk:
+        await desk.sees(
+            "source database failed, 1m old: connection refused",
+            "health and metrics still work",
+            "source host stale",
+            "HighErrorRate critical, firing 6m",
+            "killed by SIGKILL",
+        )
+        services = [line for line in desk.text.splitlines() if "healthy" in line]
+        assert "worker-llm" in services[0]  # the worst is first
+        assert "–/–" in desk.text  # unknown is not zero
+
+
+async def test_unreadable_keeps_the_picture_and_recovers(open_desk: OpenDesk) -> None:
+    async with open_desk(scripted.normal()) as desk:
+        desk.engine.failure = Unreachable("the runtime does not answer", remedy="fragrance doctor")
+        await desk.sees("reading fails since 03:12 UTC: the runtime does not answer", "worker-llm")
+        desk.engine.failure = None
+        desk.engine.picture = scripted.normal(taken_at=scripted.NOW + timedelta(seconds=1))
+        await desk.until(lambda: "reading fails" not in desk.header, "recovery")
+
+
+async def test_unreadable_from_the_start_shows_the_whole_error(open_desk: OpenDesk) -> None:
+    engine = scripted.FakeEngine(scripted.normal())
+    engine.failure = Unreachable("no supervisor", remedy="fragrance start")
+    async with open_desk(None, engine=engine) as desk:
+        await desk.sees("The stack cannot be read", "no supervisor", "next: fragrance start")
+
+
+async def test_an_old_picture_is_called_old(open_desk: OpenDesk) -> None:
+    async with open_desk(scripted.normal()) as desk:
+        assert "old" not in desk.header
+        desk.engine.clock.advance(40)
+        await desk.sees("this picture is 40s old")
+
+
+async def test_the_header_names_what_must_not_be_overlooked(open_desk: OpenDesk) -> None:
+    async with open_desk(scripted.production(scripted.unfinished())) as desk:
+        await desk.sees(
+            "PRODUCTION", "1.4.2 · compose", "READ-ONLY", "ana", "03:12 UTC", "04:12 local",
+            "INTERRUPTED", "o, then r resume", "P1 incident", "slow answers", "open 21m",
+        )  # fmt: skip
+
+
+async def test_a_running_operation_is_in_the_header_of_every_screen(open_desk: OpenDesk) -> None:
+    running = OperationSummary(
+        "op-1", "scale", OperationState.RUNNING, "start-app-3", scripted.NOW, "ben"
+    )
+    async with open_desk(scripted.normal(operation=running)) as desk:
+        for key in ("l", "t", "o", "v", "question_mark"):
+            await desk.press(key)
+            await desk.sees("scale running · start-app-3 · ben")
+
+
+async def test_replicas_unfold_and_fold(open_desk: OpenDesk) -> None:
+    async with open_desk(scripted.failed()) as desk:
+        assert "worker-llm-1" not in desk.text
+        await desk.press("enter")
+        await desk.sees("worker-llm-1", "1 busy", "backoff")
+        await desk.press("down", "left")
+        assert "worker-llm-1" not in desk.text
+        await desk.press("right")
+        await desk.sees("worker-llm-1")
+
+
+async def test_queues_say_whether_and_when_they_drain(open_desk: OpenDesk) -> None:
+    async with open_desk(scripted.failed()) as desk:
+        await desk.press("t")
+        await desk.sees(
+            "340 tasks wait and do not drain (never: +30/min)",
+            "a task sent now waits about 14m",
+            "runs 1 task",
+            "takes work",
+            "the depth is unknown",
+        )
+        desk.engine.picture = scripted.normal(taken_at=scripted.NOW + timedelta(seconds=1))
+        await desk.sees("34 tasks wait, drained in about 1m 10s", "✓ nothing waits")
+
+
+async def test_help_is_the_registry_and_says_why_not(open_desk: OpenDesk) -> None:
+    async with open_desk(scripted.production(), size=(80, 60)) as desk:
+        await desk.press("question_mark")
+        await desk.sees("one replica more in the target (read-only: this is production")
+        await desk.press("escape")
+        await desk.until(lambda: isinstance(desk.app.screen, OverviewScreen), "the overview")
+
+
+async def test_the_palette_finds_and_does(open_desk: OpenDesk) -> None:
+    async with open_desk(scripted.normal()) as desk:
+        await desk.press("colon")
+        await desk.until(lambda: desk.app.focused is not None, "the palette")
+        await desk.type("who did")
+        await desk.sees("Operations: who did what?")
+        await desk.press("enter")
+        await desk.until(lambda: desk.app.screen.title == "Operations", "operations")
+
+
+async def test_esc_leads_back_and_q_leaves(open_desk: OpenDesk) -> None:
+    async with open_desk(scripted.normal()) as desk:
+        await desk.press("t", "o", "escape")
+        await desk.until(lambda: isinstance(desk.app.screen, OverviewScreen), "the overview")
+        await desk.press("q")
+        await desk.until(lambda: desk.app.return_code == 0 and not desk.app.is_running, "left")
+
+
+@pytest.mark.parametrize(
+    ("key", "asked"),
+    [("r", "resume"), ("u", "undo"), ("a", "accept")],
+)
+async def test_an_unfinished_operation_is_settled(
+    open_desk: OpenDesk, key: str, asked: str
+) -> None:
+    async with open_desk(scripted.unfinished()) as desk:
+        desk.engine.journal = [scripted.operation(OperationState.INTERRUPTED)]
+        await desk.press("o")
+        await desk.sees("interrupted", "press r, u or a")
+        await desk.press(key)
+        await desk.dialog()
+        await desk.press("enter")
+        assert desk.asked(asked) == []
+        await desk.until(lambda: not isinstance(desk.app.screen, Dialog), "cancelled")
+        await desk.press(key)
+        await desk.dialog()
+        if asked == "accept":
+            await desk.press("tab")
+            await desk.type("seen and right")
+            await desk.press("enter")
+        await desk.press("y")
+        await desk.until(lambda: desk.asked(asked), asked)
+        assert desk.asked(asked)[0][1] == scripted.OPERATION_ID
+
+
+async def test_a_running_operation_can_be_cancelled_and_left(open_desk: OpenDesk) -> None:
+    async with open_desk(scripted.normal()) as desk:
+        desk.engine.journal = [
+            scripted.operation(OperationState.RUNNING, phases=(StepPhase.INTENT,))
+        ]
+        await desk.press("o")
+        await desk.sees("running")
+        await desk.press("enter")
+        await desk.until(lambda: isinstance(desk.app.screen, FollowScreen), "the operation")
+        await desk.press("r")
+        assert "it is running; this is for one that is" in desk.footer
+        await desk.press("c")
+        await desk.dialog()
+        await desk.press("y")
+        await desk.until(lambda: desk.asked("cancel"), "cancelled")
+        await desk.press("escape")
+        await desk.until(lambda: desk.app.screen.title == "Operations", "back")
+
+
+async def test_no_operation_yet_says_how_to_make_one(open_desk: OpenDesk) -> None:
+    async with open_desk(scripted.normal()) as desk:
+        await desk.press("o")
+        await desk.sees("No operation yet", "enter plans")
+
+
+async def test_read_only_refuses_every_change(open_desk: OpenDesk) -> None:
+    async with open_desk(scripted.production(scripted.unfinished())) as desk:
+        desk.engine.journal = [scripted.operation(OperationState.INTERRUPTED)]
+        await desk.press("down", "plus")
+        assert "read-only: this is production; w takes write access" in desk.footer
+        await desk.press("o")
+        await desk.sees("interrupted")
+        for key in "rua":
+            await desk.press(key)
+            assert "read-only" in desk.footer
+        assert not isinstance(desk.app.screen, Dialog)
+        assert [asked for asked in desk.engine.asked if asked[0] != "logs"] == []
+
+
+async def test_write_access_is_taken_with_a_reason_and_counts_down(open_desk: OpenDesk) -> None:
+    async with open_desk(scripted.production()) as desk:
+        await desk.press("w")
+        await desk.dialog()
+        await desk.press("enter", "enter", "y")
+        await desk.sees("a reason is required")
+        await desk.type("queue grows")
+        await desk.press("enter", "y")
+        await desk.sees("WRITE 15m")
+        assert desk.asked("elevate") == [("elevate", 15, "queue grows")]
+        assert "write access for 15 minutes" in desk.footer
+        desk.engine.clock.advance(600)
+        await desk.sees("WRITE 5m")
+
+
+async def test_write_access_is_for_a_number_of_minutes(open_desk: OpenDesk) -> None:
+    async with open_desk(scripted.production()) as desk:
+        await desk.press("w")
+        await desk.dialog()
+        await desk.type("999")
+        await desk.press("enter")
+        await desk.type("x")
+        await desk.press("enter", "y")
+        await desk.sees("whole number from 0 to 240")
+        assert desk.asked("elevate") == []
+
+
+async def test_hostile_names_are_drawn_harmless(open_desk: OpenDesk) -> None:
+    hostile = scripted.service(
+        "[/x]\x1b[31m\u202eevil\x07", Role.OTHER, scripted.replica("a\x1b]52;c;eA==\x07b")
+    )
+    picture = scripted.normal(services=(hostile, *scripted.services()))
+    async with open_desk(replace(picture, release="[bold]\x9b1m")) as desk:
+        await desk.sees("[/x]evil", "[bold]1m")
+        await desk.press("enter")
+        await desk.sees("ab")
+        assert "\x1b" not in desk.text
+
+
+@pytest.mark.parametrize("size", [(40, 10), (60, 15), (80, 24), (200, 60)])
+@pytest.mark.parametrize("picture", [scripted.failed, scripted.empty, scripted.unfinished])
+async def test_no_size_is_too_small(
+    open_desk: OpenDesk, size: tuple[int, int], picture: object
+) -> None:
+    async with open_desk(picture(), size=size) as desk:  # type: ignore[operator]
+        desk.engine.journal = [scripted.operation(OperationState.INTERRUPTED)]
+        for key in ("down", "enter", "t", "l", "o", "enter", "escape", "question_mark", "escape"):
+            await desk.press(key)
+        await desk.press("v")
+        await desk.pilot.resize_terminal(40, 10)
+        await desk.pilot.resize_terminal(*size)
+        assert desk.header
+
+
+async def test_themes_change_the_colours_and_never_the_words(open_desk: OpenDesk) -> None:
+    async with open_desk(scripted.failed()) as desk:
+        before = desk.text.replace(desk.footer, "")
+        seen = {desk.app.look_name}
+        for _ in range(3):
+            await desk.press("T")
+            seen.add(desk.app.look_name)
+            assert desk.text.replace(desk.footer, "") == before
+        assert seen == {"dark", "light", "colour-blind", "no-colour"}
+
+
+async def test_no_color_means_no_colour_at_all(open_desk: OpenDesk) -> None:
+    async with open_desk(scripted.failed(), terminal=Terminal(colour=False)) as desk:
+        await desk.press("T")
+        strips = desk.app.screen._compositor.render_strips()
+        colours = {
+            colour.name
+            for strip in strips
+            for segment in strip
+            if segment.style
+            for colour in (segment.style.color, segment.style.bgcolor)
+            if colour is not None
+        }
+        assert colours <= {"default"}
+
+
+async def test_a_terminal_without_utf8_gets_ascii(open_desk: OpenDesk) -> None:
+    async with open_desk(scripted.failed(), terminal=Terminal(unicode=False)) as desk:
+        for key in ("1", "t", "o", "question_mark"):
+            await desk.press(key)
+            text = "".join(strip.text for strip in desk.app.screen._compositor.render_strips())
+            assert text.isascii()
+
+
+async def test_nothing_is_repainted_when_nothing_changed(open_desk: OpenDesk) -> None:
+    async with open_desk(scripted.normal()) as desk:
+        body = desk.app.screen.query_one("#body")
+        painted: list[object] = []
+        body.refresh = lambda *regions, **_: painted.append(regions)  # type: ignore[method-assign,assignment]
+        desk.engine.picture = scripted.normal(taken_at=scripted.NOW + timedelta(seconds=1))
+        await desk.until(
+            lambda: desk.app.view.snapshot is desk.engine.picture, "the second picture"
+        )
+        assert painted == []
+        busier = replace(scripted.normal().metrics, request_rate=12.5)
+        desk.engine.picture = scripted.normal(
+            taken_at=scripted.NOW + timedelta(seconds=2), metrics=busier
+        )
+        await desk.until(lambda: painted, "a repaint")
+        ((region,),) = painted  # type: ignore[misc]
+        assert (region.width, region.height) == (1, 1)  # 12.4 → 12.5: one cell
+
+
+@pytest.mark.parametrize("width", [80, 120, 124, 160])
+async def test_the_verdict_on_a_queue_is_never_cut(open_desk: OpenDesk, width: int) -> None:
+    async with open_desk(scripted.failed(), size=(width, 48)) as desk:
+        await desk.sees("drains in", "never: +30/min")

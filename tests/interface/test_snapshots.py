@@ -1,0 +1,155 @@
+"""How each screen looks, in each state, at the two sizes that are looked after."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+from textual.pilot import Pilot
+
+from console.domain.operations import OperationState, StepPhase
+from console.domain.snapshot import Snapshot
+from screens.dialogs.base import Dialog
+from tests.fakes import engine as scripted
+from tests.interface.conftest import Desk, console
+
+SnapCompare = Callable[..., bool]
+SIZES = pytest.mark.parametrize("size", [(80, 24), (160, 48)], ids=["80x24", "160x48"])
+STATES: dict[str, Callable[[], Snapshot]] = {
+    "empty": scripted.empty,
+    "normal": scripted.normal,
+    "stale": scripted.stale,
+    "failed": scripted.failed,
+}
+
+
+def drawn(engine: scripted.FakeEngine, script: Callable[[Desk], Awaitable[None]]) -> dict[str, Any]:
+    """Return the arguments of snap_compare for a console after *script*."""
+    app = console(engine)
+
+    async def run_before(pilot: Pilot[None]) -> None:
+        desk = Desk(app, engine, pilot)
+        await desk.until(lambda: app.view.access is not None, "the first picture")
+        await script(desk)
+        await pilot.pause()
+
+    return {"app": app, "run_before": run_before}
+
+
+@SIZES
+@pytest.mark.parametrize("state", STATES)
+@pytest.mark.parametrize("key", ["v", "t"], ids=["overview", "queues"])
+def test_watching(snap_compare: SnapCompare, key: str, state: str, size: tuple[int, int]) -> None:
+    async def script(desk: Desk) -> None:
+        await desk.press(key)
+
+    engine = scripted.FakeEngine(STATES[state]())
+    assert snap_compare(**drawn(engine, script), terminal_size=size)
+
+
+@SIZES
+@pytest.mark.parametrize("state", STATES)
+def test_logs(snap_compare: SnapCompare, state: str, size: tuple[int, int]) -> None:
+    engine = scripted.FakeEngine(STATES[state]())
+    if state == "failed":
+
+        def broken(request: object) -> object:
+            raise scripted.TOO_MANY
+
+        engine.logs = broken  # type: ignore[method-assign,assignment]
+    elif state != "empty":
+        engine.log.extend(scripted.log_lines(60))
+
+    async def script(desk: Desk) -> None:
+        await desk.press("l")
+        words = {"empty": "nothing said yet", "failed": "logs ended"}.get(state, "heartbeat")
+        await desk.sees(words)
+
+    assert snap_compare(**drawn(engine, script), terminal_size=size)
+
+
+@SIZES
+@pytest.mark.parametrize("state", STATES)
+def test_operations(snap_compare: SnapCompare, state: str, size: tuple[int, int]) -> None:
+    engine = scripted.FakeEngine(STATES[state]())
+    done = scripted.operation(
+        OperationState.DONE, operation_id="op-0006", ended_at=scripted.NOW, verified=True
+    )
+    if state != "empty":
+        engine.journal = [done]
+    if state == "failed":
+        engine.journal.insert(0, scripted.operation(OperationState.INTERRUPTED))
+
+    async def script(desk: Desk) -> None:
+        await desk.press("o")
+        await desk.sees("No operation yet" if state == "empty" else "worker-llm 2 → 4")
+
+    assert snap_compare(**drawn(engine, script), terminal_size=size)
+
+
+@SIZES
+def test_production_with_an_unfinished_operation(
+    snap_compare: SnapCompare, size: tuple[int, int]
+) -> None:
+    async def script(desk: Desk) -> None:
+        await desk.press("down")
+
+    engine = scripted.FakeEngine(scripted.production(scripted.unfinished()))
+    assert snap_compare(**drawn(engine, script), terminal_size=size)
+
+
+@SIZES
+def test_the_plan(snap_compare: SnapCompare, size: tuple[int, int]) -> None:
+    async def script(desk: Desk) -> None:
+        dialog = await desk.plan("down", "plus", "plus", "enter")
+        dialog.redraw()
+
+    assert snap_compare(**drawn(scripted.FakeEngine(scripted.normal()), script), terminal_size=size)
+
+
+@SIZES
+def test_steps_under_way(snap_compare: SnapCompare, size: tuple[int, int]) -> None:
+    engine = scripted.FakeEngine(scripted.normal())
+    engine.journal = [
+        scripted.operation(OperationState.RUNNING, phases=(StepPhase.DONE, StepPhase.INTENT))
+    ]
+
+    async def script(desk: Desk) -> None:
+        await desk.press("o")
+        await desk.sees("running")
+        await desk.press("enter")
+        await desk.sees("as worker-llm-4")
+
+    assert snap_compare(**drawn(engine, script), terminal_size=size)
+
+
+@SIZES
+def test_the_reading_before_any_source_answers(
+    snap_compare: SnapCompare, size: tuple[int, int]
+) -> None:
+    engine = scripted.FakeEngine(None)
+    app = console(engine)
+
+    async def run_before(pilot: Pilot[None]) -> None:
+        await Desk(app, engine, pilot).sees("Reading the stack")
+
+    assert snap_compare(app=app, run_before=run_before, terminal_size=size)
+
+
+@pytest.mark.parametrize("theme", ["light", "colour-blind", "no-colour"])
+def test_themes(snap_compare: SnapCompare, theme: str) -> None:
+    async def script(desk: Desk) -> None:
+        while desk.app.look_name != theme:
+            await desk.press("T")
+        await desk.press("down")
+
+    assert snap_compare(**drawn(scripted.FakeEngine(scripted.failed()), script))
+
+
+def test_help(snap_compare: SnapCompare) -> None:
+    async def script(desk: Desk) -> None:
+        await desk.press("question_mark")
+        await desk.until(lambda: isinstance(desk.app.screen, Dialog), "help")
+
+    assert snap_compare(**drawn(scripted.FakeEngine(scripted.production()), script))

@@ -1,0 +1,250 @@
+"""The resident agent: what it leaves behind, and what it survives."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from console.agent import Agent
+from console.clock import SystemClock
+from console.collector import Collector
+from console.domain.readings import HostReading
+from console.domain.services import Health
+from console.domain.snapshot import AgentState, Snapshot
+from console.errors import Unreachable
+from console.journal.agent_lock import AgentLock, agent_alive, start_agent, stop_agent
+from console.journal.picture import PictureFile
+from console.settings import PROJECT, Settings
+from console.sources.runtime_state import RuntimeSource
+from tests.fakes.runtime import FakeRuntime
+from tests.servers import wait_until
+from tests.unit.test_collector import FakeSource
+
+
+class MemoryHistory:
+    """A history in memory that can be made to fail."""
+
+    def __init__(self) -> None:
+        self.kept: list[Snapshot] = []
+        self.broken = False
+
+    def append(self, snapshot: Snapshot) -> None:
+        if self.broken:
+            raise Unreachable("disk full")
+        self.kept.append(snapshot)
+
+    def series(self, name: str, seconds: float) -> list[tuple[datetime, float | None]]:
+        return []
+
+
+class Setting:
+    """An agent with a fake runtime, in a thread."""
+
+    def __init__(self, state: Path) -> None:
+        self.runtime = FakeRuntime(clock=lambda: datetime.now(UTC))
+        self.pictures = PictureFile(state)
+        self.history = MemoryHistory()
+        self.wanted = True
+        sources = [
+            RuntimeSource(self.runtime),
+            FakeSource("host", lambda: HostReading(0.1, 0.2, 0.3, 2, 1, 1), 0.2),
+        ]
+        settings = Settings(project=state, state=state)
+        self.agent = Agent(
+            Collector(sources, settings, self.runtime, SystemClock()),
+            self.pictures,
+            self.history,
+            self.runtime,
+            SystemClock(),
+            lambda: self.wanted,
+        )
+
+    @contextmanager
+    def at_work(self) -> Iterator[threading.Thread]:
+        thread = threading.Thread(target=self.agent.run)
+        thread.start()
+        try:
+            yield thread
+        finally:
+            self.agent.end()
+            thread.join(10)
+        assert not thread.is_alive()
+
+    def picture(self) -> Snapshot:
+        found = self.pictures.read()
+        assert found is not None
+        return found
+
+
+@pytest.fixture
+def setting(tmp_path: Path) -> Setting:
+    return Setting(tmp_path)
+
+
+def health(snapshot: Snapshot | None, name: str) -> Health | None:
+    replica = snapshot.replica(name) if snapshot else None
+    return replica.health if replica else None
+
+
+def test_it_leaves_pictures_and_history(setting: Setting) -> None:
+    with setting.at_work():
+        wait_until(lambda: setting.pictures.read() and setting.history.kept, 5)
+
+    assert setting.picture().agent is AgentState.RUNNING
+    assert len(setting.picture().services) == 5
+    assert setting.history.kept[0].agent is AgentState.RUNNING
+
+
+def test_a_death_is_in_the_picture_at_once(setting: Setting) -> None:
+    with setting.at_work():
+        wait_until(setting.pictures.read, 5)
+        setting.runtime.crash("worker-rl-1")
+
+        wait_until(lambda: health(setting.pictures.read(), "worker-rl-1") is Health.UNHEALTHY, 0.5)
+
+
+def test_the_age_of_a_quiet_stack_moves_on(setting: Setting) -> None:
+    with setting.at_work():
+        wait_until(setting.pictures.read, 5)
+        first = setting.picture().taken_at
+
+        wait_until(lambda: setting.picture().taken_at >= first + timedelta(seconds=1), 4)
+
+
+def test_a_dead_supervision_is_started_again(
+    setting: Setting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("console.agent.REVIVE_SECONDS", 0.05)
+    with setting.at_work():
+        setting.runtime.kill_supervision()
+
+        wait_until(lambda: setting.runtime.topology().running, 5)
+
+
+def test_a_history_that_fails_is_said_once_and_watching_goes_on(
+    setting: Setting, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("console.agent.EVERY_SECONDS", 0.0)
+    setting.history.broken = True
+    with caplog.at_level(logging.INFO, "console.agent"), setting.at_work():
+        wait_until(lambda: caplog.records, 5)
+        taken = setting.picture().taken_at
+        wait_until(lambda: setting.picture().taken_at > taken, 5)
+        setting.history.broken = False
+        wait_until(lambda: setting.history.kept, 5)
+
+    assert [r.getMessage() for r in caplog.records] == [
+        "history fails, going on without it: disk full",
+        "history works again",
+    ]
+
+
+def test_pictures_that_cannot_be_written_do_not_end_it(
+    setting: Setting, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "picture.json").mkdir()
+    with caplog.at_level(logging.WARNING, "console.agent"), setting.at_work():
+        wait_until(lambda: caplog.records and setting.history.kept, 5)
+
+    assert len(caplog.records) == 1
+
+
+def test_it_ends_when_it_is_no_longer_wanted(setting: Setting) -> None:
+    with setting.at_work() as thread:
+        setting.wanted = False
+        thread.join(5)
+
+        assert not thread.is_alive()
+
+
+class TestProcess:
+    """The real process on a state that has no stack."""
+
+    @pytest.fixture
+    def state(self, tmp_path: Path) -> Iterator[Path]:
+        yield tmp_path
+        stop_agent(Settings(project=tmp_path, state=tmp_path))
+
+    def run(self, state: Path) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            [sys.executable, "-m", "console.agent", "--state", str(state)], cwd=PROJECT
+        )
+
+    def test_it_starts_detached_and_a_second_one_goes_at_once(self, state: Path) -> None:
+        settings = Settings(project=state, state=state)
+        start_agent(settings)
+        pid = int((state / "agent.lock").read_text().split()[0])
+
+        start_agent(settings)
+        with self.run(state) as second:
+            code = second.wait(10)
+
+        assert code == 0
+        assert int((state / "agent.lock").read_text().split()[0]) == pid
+        assert os.getsid(pid) == pid
+        wait_until(lambda: PictureFile(state).read(), 10)
+        snapshot = PictureFile(state).read()
+        assert snapshot is not None
+        assert snapshot.agent is AgentState.RUNNING
+        assert stop_agent(settings)
+        assert not agent_alive(state)
+        assert not stop_agent(settings)
+        assert "agent ends" in (state / "agent.log").read_text()
+
+    def test_hanging_up_does_not_end_it_but_asking_does(self, state: Path) -> None:
+        with self.run(state) as process:
+            wait_until(lambda: PictureFile(state).read(), 15)
+            process.send_signal(signal.SIGHUP)
+            taken = PictureFile(state).read()
+            wait_until(lambda: PictureFile(state).read() != taken, 5)
+            process.send_signal(signal.SIGTERM)
+
+            assert process.wait(10) == 0
+
+    def test_it_ends_when_its_state_is_deleted(self, state: Path) -> None:
+        with self.run(state) as process:
+            wait_until(lambda: agent_alive(state), 15)
+            (state / "agent.lock").unlink()
+
+            assert process.wait(15) == 0
+
+    def test_one_that_does_not_listen_is_killed(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("console.journal.agent_lock.STOP_SECONDS", 2.0)
+        code = (
+            "import pathlib, signal, sys, time;"
+            "from console.journal.agent_lock import AgentLock;"
+            "signal.signal(signal.SIGTERM, signal.SIG_IGN);"
+            "assert AgentLock(pathlib.Path(sys.argv[1])).take(); time.sleep(60)"
+        )
+        with subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], cwd=PROJECT) as process:
+            wait_until(lambda: agent_alive(tmp_path), 10)
+
+            assert stop_agent(Settings(project=tmp_path, state=tmp_path))
+            assert process.wait(5) == -signal.SIGKILL
+
+    def test_a_lock_file_that_names_a_stranger_gets_nobody_killed(self, tmp_path: Path) -> None:
+        lock = AgentLock(tmp_path)
+        assert lock.take()
+        with subprocess.Popen(["sleep", "30"]) as stranger:
+            lock.path.write_text(f"{stranger.pid} 1\n")
+            stopping = threading.Thread(
+                target=lambda: stop_agent(Settings(project=tmp_path, state=tmp_path))
+            )
+            stopping.start()
+            lock.release()
+            stopping.join(10)
+
+            assert stranger.poll() is None
+            stranger.kill()
