@@ -172,12 +172,13 @@ class ConsoleApp(App[None]):
 
     def redraw(self) -> None:
         """Let every screen that can be seen draw; what did not change is not written."""
-        for screen in self.screen_stack:
-            if isinstance(screen, ConsoleScreen):
+        # While the console closes there is no screen left, and a feed may still report.
+        stack = self.screen_stack
+        for screen in stack:
+            if isinstance(screen, ConsoleScreen) or (
+                isinstance(screen, Dialog) and screen is stack[-1]
+            ):
                 screen.redraw()
-        current = self.screen
-        if isinstance(current, Dialog):
-            current.redraw()
 
     def say(self, words: str) -> None:
         """Show a sentence in the footer until the next key."""
