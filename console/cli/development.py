@@ -13,10 +13,13 @@ from console.settings import PROJECT
 
 def register(commands: Commands) -> None:
     """Add ``test`` and ``bench``."""
+    # No character begins an option of ours: whatever follows is pytest's, in its order.
     test = commands.add_parser(
-        "test", help="the test suite", description="the test suite; the rest goes to pytest"
+        "test",
+        help="the test suite; what follows goes to pytest, --faults adds the long fault tests",
+        prefix_chars="\0",
+        add_help=False,
     )
-    test.add_argument("--faults", action="store_true", help="with the long fault tests")
     test.add_argument("pytest_arguments", nargs=argparse.REMAINDER, metavar="PYTEST ARGS")
     test.set_defaults(run=run_test)
     bench = add_command(commands, "bench", "the benchmarks, each against a peer where there is one")
@@ -26,10 +29,7 @@ def register(commands: Commands) -> None:
 
 def run_test(call: Invocation) -> int:
     """Run pytest on this repository and return its exit code."""
-    arguments = [a for a in call.args.pytest_arguments if a != "--"]
-    if call.args.faults or "--faults" in arguments:
-        arguments = ["--faults", *(a for a in arguments if a != "--faults")]
-    return _run("pytest", *arguments)
+    return _run("pytest", *call.args.pytest_arguments)
 
 
 def run_bench(call: Invocation) -> int:
