@@ -22,9 +22,9 @@ from console.runtimes.embedded.bring_up import bring_up
 from console.runtimes.embedded.launch import start_supervisor, supervisor_pid
 from console.runtimes.embedded.layout import Layout
 from console.runtimes.embedded.leftovers import find_leftovers, marker
-from console.runtimes.embedded.locks import FileLock, is_locked, lock_holder
 from console.runtimes.embedded.processes import marked_processes, read_stat
 from console.runtimes.embedded.specs import Companion
+from console.runtimes.locks import FileLock, is_locked, lock_holder
 from console.settings import Settings
 from tests.contract.runtimes import SERVE, FullRuntime, SmallBlueprint, embedded
 from tests.stack import wait_for

@@ -13,7 +13,7 @@ import pytest
 from console.runtimes.embedded.launch import supervisor_pid
 from console.runtimes.embedded.layout import Layout
 from console.runtimes.embedded.leftovers import find_leftovers
-from console.runtimes.embedded.locks import is_locked, lock_holder
+from console.runtimes.locks import is_locked, lock_holder
 from tests.stack import Stack, wait_for
 
 pytestmark = [pytest.mark.slow, pytest.mark.stack]

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from console.ports import LogRequest
 from console.runtimes.embedded.layout import Layout
 from console.runtimes.embedded.log_files import LogFollower, read_tail
-from console.runtimes.embedded.log_lines import CUT_MARK, LONGEST_LINE_BYTES, decode, parse
 from console.runtimes.embedded.log_reader import LogReader
 from console.runtimes.embedded.rotation import KEPT, open_log, rotate_if_large, rotated
+from console.runtimes.log_lines import CUT_MARK, LONGEST_LINE_BYTES, decode, parse
 
 
 @pytest.mark.parametrize(

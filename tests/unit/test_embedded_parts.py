@@ -18,7 +18,6 @@ from console.runtimes.embedded.bring_up import bring_up, make_directories
 from console.runtimes.embedded.child import describe_exit, fill
 from console.runtimes.embedded.environment import product_environment, system_environment
 from console.runtimes.embedded.execute import OUTPUT_BYTES, execute
-from console.runtimes.embedded.files import JsonDirectory, write_atomic
 from console.runtimes.embedded.layout import Layout
 from console.runtimes.embedded.observe import compose_topology
 from console.runtimes.embedded.port_choice import RANGE, choose_ports
@@ -31,6 +30,7 @@ from console.runtimes.embedded.specs import (
     ServiceDefinition,
 )
 from console.runtimes.embedded.statistics import Statistics
+from console.runtimes.files import JsonDirectory, write_atomic
 from console.runtimes.naming import lowest_free_names, service_of
 from tests.contract.runtimes import SmallBlueprint
 from tests.stack import wait_for

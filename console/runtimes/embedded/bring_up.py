@@ -9,11 +9,9 @@ from dataclasses import replace
 from console.errors import Busy, Refused
 from console.runtimes.embedded.blueprint import Blueprint, Progress, Site
 from console.runtimes.embedded.catalogue import CatalogueFile
-from console.runtimes.embedded.files import JsonDirectory, write_atomic, write_json
 from console.runtimes.embedded.launch import poke, start_supervisor, supervisor_runs
 from console.runtimes.embedded.layout import Layout
 from console.runtimes.embedded.leftovers import clear_leftovers
-from console.runtimes.embedded.locks import FileLock
 from console.runtimes.embedded.port_choice import choose_ports
 from console.runtimes.embedded.specs import (
     Catalogue,
@@ -21,6 +19,8 @@ from console.runtimes.embedded.specs import (
     ReplicaSpec,
     ServiceDefinition,
 )
+from console.runtimes.files import JsonDirectory, write_atomic, write_json
+from console.runtimes.locks import FileLock
 from console.runtimes.naming import lowest_free_names, service_of
 
 #: How long to wait for somebody else who brings the stack up or down.

@@ -13,13 +13,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from console.domain.services import ReplicaState
-from console.runtimes.embedded.files import JsonDirectory
 from console.runtimes.embedded.layout import Layout
 from console.runtimes.embedded.leftovers import Leftover, marker, remove_stale_files
 from console.runtimes.embedded.processes import MARKER, boot_id, processes_in, read_stat
 from console.runtimes.embedded.rotation import open_log
 from console.runtimes.embedded.sockets import SharedSockets, listen, port_of
 from console.runtimes.embedded.specs import ReplicaRecord, ReplicaSpec
+from console.runtimes.files import JsonDirectory
 
 FIRST_BACKOFF_SECONDS = 0.2
 LONGEST_BACKOFF_SECONDS = 10.0

@@ -7,9 +7,9 @@ import subprocess
 from pathlib import Path
 
 from console.runtimes.embedded.layout import Layout
-from console.runtimes.embedded.locks import is_locked
 from console.runtimes.embedded.rotation import open_log
 from console.runtimes.embedded.specs import Companion
+from console.runtimes.locks import is_locked
 
 LOOK_EVERY_SECONDS = 1.0
 LONGEST_BACKOFF_SECONDS = 30.0

@@ -12,8 +12,8 @@ from pathlib import Path
 from console.errors import ConsoleError
 from console.runtimes.embedded.environment import system_environment
 from console.runtimes.embedded.layout import Layout
-from console.runtimes.embedded.locks import is_locked
 from console.runtimes.embedded.rotation import open_log
+from console.runtimes.locks import is_locked
 from console.settings import PROJECT
 
 START_SECONDS = 20.0

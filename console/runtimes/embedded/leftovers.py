@@ -15,7 +15,6 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from console.runtimes.embedded.files import JsonDirectory
 from console.runtimes.embedded.layout import Layout
 from console.runtimes.embedded.processes import (
     is_alive,
@@ -24,6 +23,7 @@ from console.runtimes.embedded.processes import (
     read_stat,
 )
 from console.runtimes.embedded.specs import ReplicaRecord, ReplicaSpec
+from console.runtimes.files import JsonDirectory
 
 
 @dataclass(frozen=True, slots=True)

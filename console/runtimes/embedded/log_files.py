@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from console.runtimes.embedded.log_lines import LONGEST_LINE_BYTES
 from console.runtimes.embedded.rotation import KEPT, rotated
+from console.runtimes.log_lines import LONGEST_LINE_BYTES
 
 BLOCK_BYTES = 64 * 1024
 #: Most that one look takes in: a burst is read in several.

@@ -11,7 +11,7 @@ from pathlib import Path
 from console.ports import LogLine, LogRequest
 from console.runtimes.embedded.layout import Layout
 from console.runtimes.embedded.log_files import LogFollower, read_tail
-from console.runtimes.embedded.log_lines import decode, parse
+from console.runtimes.log_lines import decode, parse
 
 FOLLOW_SECONDS = 0.1
 QUIET_SECONDS = 0.2

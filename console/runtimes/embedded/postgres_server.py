@@ -20,8 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from console.errors import ConsoleError, Refused, Unreachable
-from console.runtimes.embedded.files import write_atomic
 from console.runtimes.embedded.layout import Layout
+from console.runtimes.files import write_atomic
 
 DATABASE = "fragrance"
 USER = "fragrance"

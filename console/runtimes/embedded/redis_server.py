@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from console.errors import Unreachable
-from console.runtimes.embedded.files import write_atomic
+from console.runtimes.files import write_atomic
 
 CONFIGURATION = """\
 bind 127.0.0.1

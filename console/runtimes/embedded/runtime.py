@@ -17,10 +17,8 @@ from console.runtimes.embedded.bring_up import bring_up, make_spec, wanted_up
 from console.runtimes.embedded.catalogue import CatalogueFile
 from console.runtimes.embedded.child import fill
 from console.runtimes.embedded.execute import execute
-from console.runtimes.embedded.files import JsonDirectory
 from console.runtimes.embedded.launch import poke, start_supervisor, supervisor_runs
 from console.runtimes.embedded.layout import Layout
-from console.runtimes.embedded.locks import FileLock
 from console.runtimes.embedded.log_reader import LogReader
 from console.runtimes.embedded.observe import compose_topology
 from console.runtimes.embedded.processes import is_alive
@@ -35,6 +33,8 @@ from console.runtimes.embedded.specs import (
 )
 from console.runtimes.embedded.statistics import Statistics
 from console.runtimes.embedded.take_down import take_down
+from console.runtimes.files import JsonDirectory
+from console.runtimes.locks import FileLock
 from console.runtimes.naming import lowest_free_names, service_of
 from console.settings import PROJECT, Settings
 

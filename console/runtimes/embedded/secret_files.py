@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Mapping
 from pathlib import Path
 
-from console.runtimes.embedded.files import write_atomic
+from console.runtimes.files import write_atomic
 
 #: Made once and kept: changing them would lock us out of our own data.
 GENERATED = ("postgres_password", "redis_password", "secret_key")

@@ -31,13 +31,13 @@ from console.errors import Unreachable
 from console.runtimes.embedded.catalogue import CatalogueFile
 from console.runtimes.embedded.child import LEFTOVER_SECONDS, ReplicaProcess
 from console.runtimes.embedded.companion import CompanionKeeper
-from console.runtimes.embedded.files import JsonDirectory
 from console.runtimes.embedded.layout import Layout
 from console.runtimes.embedded.leftovers import Leftover, find_leftovers
-from console.runtimes.embedded.locks import FileLock
 from console.runtimes.embedded.rotation import rotate_if_large
 from console.runtimes.embedded.sockets import SharedSockets
 from console.runtimes.embedded.specs import ReplicaRecord, ReplicaSpec
+from console.runtimes.files import JsonDirectory
+from console.runtimes.locks import FileLock
 
 POLL_SECONDS = 0.5
 ROTATE_EVERY_SECONDS = 5.0

@@ -10,12 +10,12 @@ from collections.abc import Callable
 
 from console.errors import Busy, ConsoleError
 from console.runtimes.embedded.blueprint import Progress
-from console.runtimes.embedded.files import JsonDirectory, write_atomic
 from console.runtimes.embedded.launch import signal_supervisor, supervisor_pid, supervisor_runs
 from console.runtimes.embedded.layout import Layout
 from console.runtimes.embedded.leftovers import clear_leftovers, find_leftovers
-from console.runtimes.embedded.locks import FileLock, is_locked, lock_holder
 from console.runtimes.embedded.specs import ReplicaRecord
+from console.runtimes.files import JsonDirectory, write_atomic
+from console.runtimes.locks import FileLock, is_locked, lock_holder
 
 CHANGE_LOCK_SECONDS = 30.0
 AGENT_SECONDS = 10.0

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from types import TracebackType
 
-from console.runtimes.embedded.processes import PROC
+PROC = Path("/proc")
 
 
 class FileLock:
