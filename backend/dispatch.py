@@ -15,7 +15,8 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cache, partial
+from functools import partial
+from threading import Lock
 from typing import TYPE_CHECKING
 
 from kombu.exceptions import OperationalError as BrokerError
@@ -72,7 +73,8 @@ class Publisher:
 
     def __init__(self, redis_url: str) -> None:
         self._redis_url = redis_url
-        self._celery = cache(self._make)
+        self._apps: dict[Queue, Celery] = {}
+        self._making = Lock()
 
     def publish(self, message: Message) -> None:
         """Put one message on its queue; raises kombu's OperationalError."""
@@ -94,7 +96,15 @@ class Publisher:
     def warm_up(self) -> None:
         """Load what publishing needs, so that the first brief does not wait for it."""
         for queue in Queue:
-            self._celery(queue).amqp.queues  # noqa: B018 - the access is the point
+            self._celery(queue)
+
+    def _celery(self, queue: Queue) -> Celery:
+        # Celery's package replaces itself while it is first imported: a second thread
+        # that imports it meanwhile finds no ``Celery`` in it.
+        with self._making:
+            if queue not in self._apps:
+                self._apps[queue] = self._make(queue)
+            return self._apps[queue]
 
     def _make(self, queue: Queue) -> Celery:
         from celery import Celery
@@ -111,6 +121,7 @@ class Publisher:
             task_default_queue=queue.value,
             task_create_missing_queues=True,
         )
+        celery.amqp.queues  # noqa: B018 - loads what is made at first use
         return celery
 
 

@@ -434,7 +434,6 @@ def test_a_replica_told_to_stop_answers_what_it_has_and_exits_cleanly(product, k
 
 
 # On a busy machine a request is now and then reset or answered 500 while its replica leaves.
-@pytest.mark.known_defect
 def test_replicas_of_a_shared_socket_are_replaced_without_losing_a_request(product, key):
     """Half of the requests are POST, connections are kept, one replica after another goes."""
     with socket.create_server(("127.0.0.1", 0), backlog=512) as shared:
