@@ -15,6 +15,7 @@ from textual.events import Event, Key
 from textual.filter import LineFilter
 
 from console import ports
+from console.domain.operations import Operation
 from screens.actions import action
 from screens.ascii import AsciiOnly
 from screens.dialogs.base import Dialog
@@ -165,6 +166,10 @@ class ConsoleApp(App[None]):
     def on_request_done(self, message: RequestDone) -> None:
         """Say that something asked for is done."""
         self.say(message.words)
+
+    def operation_ended(self, operation: Operation) -> None:
+        """Know that an operation is over before the next picture says so."""
+        self._know(replace(self.view, ended=operation))
 
     def _know(self, view: View) -> None:
         self.view = view

@@ -51,6 +51,8 @@ class FollowScreen(SettlesOperations, ConsoleScreen):
         self.operation = message.operation
         self._events += message.events
         self._failure = None
+        if message.operation.finished:
+            self.console_app.operation_ended(message.operation)
         self.redraw()
 
     def on_request_failed(self, message: RequestFailed) -> None:

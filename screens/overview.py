@@ -81,7 +81,7 @@ class OverviewScreen(ConsoleScreen):
             return "no service is selected"
         if name not in self.engine.settings.policy.scale:
             return f"{name} is not scaled: it has no scale policy"
-        operation = snapshot.operation
+        operation = self.view.operation
         if operation is not None and operation.state in UNFINISHED:
             return f"{operation.verb} is {operation.state.value}: settle it first, o shows it"
         return None

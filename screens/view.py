@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from console.domain.operations import Operation, OperationSummary
 from console.domain.snapshot import AgentState, Snapshot
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ class View:
         failure: Why reading fails now, in the operator's lines; empty if it does not.
         failing_since: Since when it fails.
         capabilities: Names of the runtime's capabilities (:mod:`console.ports`).
+        ended: The operation that was last seen to end.
     """
 
     environment: str
@@ -41,6 +43,27 @@ class View:
     failure: tuple[str, ...] = ()
     failing_since: datetime | None = None
     capabilities: frozenset[str] = field(default_factory=frozenset)
+    ended: Operation | None = None
+
+    @property
+    def operation(self) -> OperationSummary | None:
+        """
+        Return the operation at work or unfinished, as far as is known.
+
+        A picture taken before an operation ended still shows it at work; whoever
+        followed it to the end knows better.
+        """
+        if self.snapshot is None or self.snapshot.operation is None:
+            return None
+        shown, ended = self.snapshot.operation, self.ended
+        if (
+            ended is not None
+            and shown.id == ended.id
+            and ended.ended_at is not None
+            and self.snapshot.taken_at <= ended.ended_at
+        ):
+            return None
+        return shown
 
     def age_seconds(self, now: datetime) -> float | None:
         """Return the age of the picture, None when there is none."""

@@ -137,7 +137,7 @@ def _stale_notice(view: View, look: Look, now: datetime) -> list[Text]:
 
 
 def _operation_notice(view: View, look: Look, now: datetime) -> list[Text]:
-    operation = view.snapshot.operation if view.snapshot else None
+    operation = view.operation
     if operation is None or operation.state not in UNFINISHED:
         return []
     verb, step = clean(operation.verb, 30), clean(operation.step or "", 60)
@@ -147,12 +147,10 @@ def _operation_notice(view: View, look: Look, now: datetime) -> list[Text]:
         word = operation.state.value.upper()
         keys = "o, then r resume · u undo · a accept"
         return [styled(f" ▲ {verb} {word}: {keys}{at} ", loud)]
-    where = step or operation.state.value
-    line = styled(f" ▶ {verb} running", look.accent)
+    line = styled(f" ▶ {verb} {operation.state.value}", look.accent)
     started = since(operation.started_at, now)
-    return [
-        line.append(f" · {where} · {clean(operation.actor, 40)} · {started} · o follows", look.text)
-    ]
+    parts = [*([step] if step else []), clean(operation.actor, 40), started, "o follows"]
+    return [line.append("".join(f" · {part}" for part in parts), look.text)]
 
 
 def _incident_notice(view: View, look: Look, now: datetime) -> list[Text]:

@@ -329,3 +329,26 @@ async def test_nothing_is_repainted_when_nothing_changed(open_desk: OpenDesk) ->
 async def test_the_verdict_on_a_queue_is_never_cut(open_desk: OpenDesk, width: int) -> None:
     async with open_desk(scripted.failed(), size=(width, 48)) as desk:
         await desk.sees("drains in", "never: +30/min")
+
+
+async def test_a_report_that_comes_after_the_end_is_dropped(open_desk: OpenDesk) -> None:
+    async with open_desk(scripted.normal()) as desk:
+        console = desk.app
+    console.redraw()
+
+
+async def test_an_operation_seen_to_end_forbids_nothing_before_the_next_picture(
+    open_desk: OpenDesk,
+) -> None:
+    async with open_desk(scripted.unfinished()) as desk:
+        shown = desk.app.view.operation
+        assert shown is not None
+        taken = desk.app.view.snapshot.taken_at  # type: ignore[union-attr]
+        ended = replace(
+            scripted.operation(OperationState.DONE, operation_id=shown.id), ended_at=taken
+        )
+        desk.app.operation_ended(ended)
+        assert desk.app.view.operation is None
+        # Taken up again by somebody: a later picture is believed.
+        desk.app.operation_ended(replace(ended, ended_at=taken - timedelta(seconds=1)))
+        assert desk.app.view.operation == shown
