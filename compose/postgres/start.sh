@@ -1,0 +1,45 @@
+#!/bin/sh
+# Make the database on first use, then be the server.  Runs as user postgres, in the
+# upstream image and in Debian's; the password comes from a file and goes into no argv.
+set -eu
+umask 077
+password_file=/run/secrets/postgres_password
+
+if [ ! -s "$PGDATA/PG_VERSION" ]; then
+    if [ ! -s "$password_file" ]; then
+        echo "the secret postgres_password is empty or missing: no database was made" >&2
+        exit 1
+    fi
+    # Under another name until it is whole: an interrupted first start leaves nothing.
+    unfinished="$PGDATA.unfinished"
+    rm -rf "$unfinished"
+    mkdir -p "$(dirname "$PGDATA")"
+    # The superuser has no password and is reached over the socket only.
+    initdb --pgdata="$unfinished" --username=postgres --auth=peer --data-checksums \
+        --encoding=UTF8 --locale=C.UTF-8 --no-instructions
+    # shellcheck disable=SC1003  # quotes are doubled, as SQL wants them
+    password=$(sed "s/'/''/g" "$password_file")
+    # A failing statement must not write the password into the log.
+    postgres --single -j -D "$unfinished" -c log_min_error_statement=panic postgres <<SQL
+CREATE ROLE fragrance LOGIN CREATEDB PASSWORD '$password';
+
+GRANT pg_monitor, pg_signal_backend TO fragrance;
+
+CREATE DATABASE fragrance OWNER fragrance;
+
+SQL
+    password=
+    mv "$unfinished" "$PGDATA"
+fi
+
+exec postgres \
+    -c listen_addresses='*' \
+    -c unix_socket_directories=/run/postgresql \
+    -c hba_file=/etc/fragrance/pg_hba.conf \
+    -c ident_file=/etc/fragrance/pg_ident.conf \
+    -c password_encryption=scram-sha-256 \
+    -c max_connections="$MAX_CONNECTIONS" \
+    -c shared_buffers="$SHARED_BUFFERS" \
+    -c log_min_duration_statement=1s \
+    -c log_lock_waits=on \
+    -c log_line_prefix='%m [%p] %q%u@%d '
