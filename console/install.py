@@ -1,6 +1,9 @@
 """
 Install what a command needs: ``python3.11 -I console/install.py SLICE``.
 
+``--requirements EXTRA…`` instead prints the part of the lock that extras of the product
+need, with its hashes and without the console's own packages: image builds use it.
+
 Run by the launcher before anything is installed, hence the standard library only
 and nothing of this package.  A slice is the part of ``requirements-lock.txt`` that
 one extra of ``pyproject.toml`` needs; every file that is installed is checked
@@ -26,6 +29,7 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 PROJECT = Path(__file__).resolve().parent.parent
 #: Extra of pyproject.toml by slice; None is what the console itself depends on.
@@ -90,9 +94,31 @@ def slice_names(lock: dict[str, Locked], pyproject: str, name: str) -> list[str]
     """
     project = tomllib.loads(pyproject)["project"]
     extras: dict[str, list[str]] = project["optional-dependencies"]
+    return _needed(lock, project, [*project["dependencies"], *extras.get(SLICES[name] or "", [])])
+
+
+def extra_names(lock: dict[str, Locked], pyproject: str, *wanted: str) -> list[str]:
+    """
+    Return the packages that some extras need, without the console's own; sorted.
+
+    Raises:
+        InstallError: If there is no such extra, or the lock lacks what it asks for.
+    """
+    project = tomllib.loads(pyproject)["project"]
+    extras: dict[str, list[str]] = project["optional-dependencies"]
+    if unknown := [extra for extra in wanted if extra not in extras]:
+        raise InstallError(
+            f"pyproject.toml has no extra {', '.join(unknown)}", f"one of {', '.join(extras)}", 2
+        )
+    return _needed(lock, project, [item for extra in wanted for item in extras[extra]])
+
+
+def _needed(lock: dict[str, Locked], project: dict[str, Any], wanted: list[str]) -> list[str]:
+    """Return what *wanted* needs, extras of this project resolved, down to the leaves."""
+    extras: dict[str, list[str]] = project["optional-dependencies"]
     this = normalized(project["name"])
     names: set[str] = set()
-    waiting = [*project["dependencies"], *extras.get(SLICES[name] or "", [])]
+    waiting = list(wanted)
     while waiting:
         requirement = waiting.pop()
         if normalized(requirement) != this:
@@ -335,12 +361,23 @@ def install(project: Path, name: str) -> None:
         ) from error
 
 
+def requirements(project: Path, *extras: str) -> str:
+    """Return the lock's lines for some extras of the product, as pip reads them."""
+    lock = read_lock((project / "requirements-lock.txt").read_text(encoding="utf-8"))
+    pyproject = (project / "pyproject.toml").read_text(encoding="utf-8")
+    return "".join(lock[name].text + "\n" for name in extra_names(lock, pyproject, *extras))
+
+
 def main(arguments: list[str]) -> int:
     """Install the slice that is named; the exit code follows the console's contract."""
-    if len(arguments) != 1 or arguments[0] not in SLICES:
-        _say(f"usage: python3.11 -I console/install.py {'|'.join(SLICES)}")
+    printing = len(arguments) > 1 and arguments[0] == "--requirements"
+    if not printing and (len(arguments) != 1 or arguments[0] not in SLICES):
+        _say(f"usage: python3.11 -I console/install.py {'|'.join(SLICES)} | --requirements EXTRA…")
         return 2
     try:
+        if printing:
+            print(requirements(PROJECT, *arguments[1:]), end="")
+            return 0
         install(PROJECT, arguments[0])
     except InstallError as error:
         _say(f"fragrance: {error}")

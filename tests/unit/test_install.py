@@ -18,6 +18,7 @@ from console.install import (
     SLICES,
     Environment,
     InstallError,
+    extra_names,
     install,
     main,
     normalized,
@@ -62,6 +63,20 @@ def test_a_slice_is_what_its_packages_need_and_no_more() -> None:
         "cc==3.0 ; python_version < '3.12' \\",
         "    --hash=sha256:03",
     ]
+
+
+def test_an_extra_brings_its_own_packages_without_the_consoles() -> None:
+    assert extra_names(read_lock(LOCK), PYPROJECT, "more") == ["bb-part", "cc", "dd"]
+    with pytest.raises(InstallError, match="no extra none"):
+        extra_names(read_lock(LOCK), PYPROJECT, "more", "none")
+
+
+def test_requirements_are_printed_with_their_hashes(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--requirements", "backend"]) == 0
+    printed = read_lock(capsys.readouterr().out)
+    assert {"fastapi", "psycopg-binary"} <= printed.keys()
+    assert not {"textual", "docker", "torch"} & printed.keys()
+    assert all("--hash=sha256:" in package.text for package in printed.values())
 
 
 def test_a_lock_that_lacks_a_package_is_refused() -> None:
