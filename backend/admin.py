@@ -1,5 +1,5 @@
 """
-The product's own command line: ``python -m backend serve|migrate|keys``.
+The product's own command line: ``python -m backend serve|migrate|keys|exporter``.
 
 The console runs ``migrate`` and ``keys`` in a replica, so they print JSON on demand and
 say by their exit code how it went: 0 done, 1 failed, 2 wrong usage or settings.
@@ -22,8 +22,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         settings = load_settings()
-        run = {"serve": _serve, "migrate": _migrate, "keys": _keys}[options.command]
-        return run(settings, options)
+        runs = {"serve": _serve, "migrate": _migrate, "keys": _keys, "exporter": _exporter}
+        return runs[options.command](settings, options)
     except SettingsError as error:
         return _failed(f"settings: {error}", 2)
 
@@ -37,6 +37,10 @@ def _parser() -> argparse.ArgumentParser:
                        help="inherited listening socket; may be repeated")  # fmt: skip
     serve.add_argument("--host", default="127.0.0.1")
     serve.add_argument("--port", type=int, default=8000)
+
+    exporter = commands.add_parser("exporter", help="serve metrics of queues, tasks and workers")
+    exporter.add_argument("--host", default="127.0.0.1")
+    exporter.add_argument("--port", type=int, default=9808)
 
     migrate = commands.add_parser("migrate", help="bring the database to a revision")
     actions = migrate.add_subparsers(dest="action", required=True)
@@ -70,6 +74,16 @@ def _serve(settings: Settings, options: argparse.Namespace) -> int:
     except OSError as error:
         return _failed(f"cannot listen: {error}")
     serve(settings, sockets)
+    return 0
+
+
+def _exporter(settings: Settings, options: argparse.Namespace) -> int:
+    from backend.exporter.server import serve
+
+    try:
+        serve(settings, options.host, options.port)
+    except OSError as error:
+        return _failed(f"cannot listen: {error}")
     return 0
 
 

@@ -120,6 +120,7 @@ class Publisher:
             task_serializer="json",
             task_default_queue=queue.value,
             task_create_missing_queues=True,
+            task_send_sent_event=True,
         )
         celery.amqp.queues  # noqa: B018 - loads what is made at first use
         return celery

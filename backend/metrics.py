@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from prometheus_client import Counter, Gauge, Histogram, disable_created_metrics
+from prometheus_client import REGISTRY, Counter, Gauge, Histogram, disable_created_metrics
+
+from backend.contracts.traffic import NetworkTraffic
 
 # A second series per counter that nothing here reads.
+REGISTRY.register(NetworkTraffic())
 disable_created_metrics()  # type: ignore[no-untyped-call] # prometheus_client leaves it untyped
 
 BUCKETS_SECONDS = (
@@ -25,6 +28,7 @@ REQUEST_SECONDS = Histogram(
 IN_FLIGHT = Gauge("http_requests_in_flight", "Requests being answered now.")
 QUEUE_SIZE = Gauge("queue_size", "Tasks waiting on the broker.", ("queue",))
 DATABASE_POOL_IN_USE = Gauge("database_pool_in_use", "Connections of this replica in use.")
+DATABASE_POOL_SIZE = Gauge("database_pool_size", "Connections this replica may hold at most.")
 KEYS_REFUSED = Counter("api_keys_refused_total", "Requests with a missing or wrong API key.")
 RATE_LIMITED = Counter("rate_limited_requests_total", "Requests over their key's rate limit.")
 RATE_LIMIT_OPEN = Counter(

@@ -64,7 +64,7 @@ def worker_settings(queue: Queue) -> dict[str, Any]:
         "worker_consumer": "workers.consumer:PromptConsumer",
         "worker_hijack_root_logger": False,
         "worker_redirect_stdouts": False,
-        "worker_send_task_events": False,
+        "worker_send_task_events": True,
         "broker_transport_options": lease_transport_options(queue),
         "broker_connection_retry": True,
         "broker_connection_retry_on_startup": True,

@@ -1,5 +1,7 @@
 """
-Metrics of a worker, on a private loopback port when ``METRICS_PORT`` is set.
+Metrics of a worker, on a port of its own when ``METRICS_PORT`` is set.
+
+It listens on loopback unless ``METRICS_HOST`` names another address, as in a container.
 
 Prefork children count in processes of their own; their figures are collected through a
 directory that lives as long as the worker.
@@ -13,7 +15,10 @@ import shutil
 import tempfile
 from typing import Any
 
+from backend.contracts.payloads import Method
+
 METRICS_PORT_VARIABLE = "METRICS_PORT"
+METRICS_HOST_VARIABLE = "METRICS_HOST"
 _DIRECTORY_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 
 INFERENCE_BUCKETS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
@@ -39,19 +44,28 @@ def prepare_metrics(*, has_children: bool) -> None:
 
 
 def serve_metrics() -> None:
-    """Listen on loopback when a port is set; a no-op otherwise."""
+    """Listen when a port is set; a no-op otherwise."""
     port = os.environ.get(METRICS_PORT_VARIABLE)
     if not port:
         return
-    from prometheus_client import REGISTRY, CollectorRegistry, start_http_server, values
+    from prometheus_client import (
+        REGISTRY,
+        CollectorRegistry,
+        ProcessCollector,
+        start_http_server,
+    )
     from prometheus_client.multiprocess import MultiProcessCollector
 
-    del values
+    from backend.contracts.traffic import NetworkTraffic
+
     registry = REGISTRY
     if os.environ.get(_DIRECTORY_VARIABLE):
         registry = CollectorRegistry()
         MultiProcessCollector(registry)  # type: ignore[no-untyped-call]  # untyped upstream
-    start_http_server(int(port), addr="127.0.0.1", registry=registry)
+        ProcessCollector(registry=registry)  # of the parent; it is left out otherwise
+    registry.register(NetworkTraffic())
+    host = os.environ.get(METRICS_HOST_VARIABLE) or "127.0.0.1"
+    start_http_server(int(port), addr=host, registry=registry)
 
 
 def inference_histogram() -> Any:
@@ -70,4 +84,7 @@ def episodes_counter() -> Any:
     """Return ``rl_training_episodes_total``."""
     from prometheus_client import Counter
 
-    return Counter("rl_training_episodes", "Episodes finished in training.", ["method"])
+    counter = Counter("rl_training_episodes", "Episodes finished in training.", ["method"])
+    for method in Method:  # shown before the first episode
+        counter.labels(method.value)
+    return counter

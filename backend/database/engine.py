@@ -137,6 +137,8 @@ class AsyncDatabase:
             connect_args=_connect_arguments(settings, STATEMENT_TIMEOUT_MS),
             **_pool_arguments(settings),
         )
+        self.pool_limit = 2 * settings.db_pool_size
+        """Connections that may be checked out at once: the pool and its overflow."""
         self._sessions = async_sessionmaker(self.engine, expire_on_commit=False)
         self._abandoned: set[asyncio.Future[Any]] = set()
 

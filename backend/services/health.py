@@ -194,6 +194,7 @@ class HealthMonitor:
     def update_gauges(self) -> None:
         """Set the gauges that a scrape reads; a size that is not known is not shown."""
         metrics.DATABASE_POOL_IN_USE.set(self._database.pool_in_use())
+        metrics.DATABASE_POOL_SIZE.set(self._database.pool_limit)
         seen = self._redis_watch.finding().value
         if seen is None:
             metrics.QUEUE_SIZE.clear()
