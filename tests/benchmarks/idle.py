@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
-import pty
-import signal
-import struct
-import subprocess
-import termios
-import threading
 import time
 
 import psutil
 
 from tests.benchmarks.figures import Figure
-from tests.stack import PROJECT, Stack
+from tests.benchmarks.terminal import cpu_seconds, in_terminal
+from tests.stack import Stack
 
 SECONDS = 20.0
 #: After a start the agent looks more often, until everything has settled.
@@ -24,57 +17,32 @@ SETTLE_SECONDS = 40.0
 
 def measure(stack: Stack) -> list[Figure]:
     """Sum processor time over a quiet while, after a settling time."""
-    parent, child = pty.openpty()
-    fcntl.ioctl(child, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
-    console = subprocess.Popen(
-        ["./fragrance"],
-        cwd=PROJECT,
-        env=stack.environment(TERM="xterm-256color"),
-        stdin=child,
-        stdout=child,
-        stderr=child,
-        start_new_session=True,
-    )
-    os.close(child)
-    drawn = [0]
-
-    def drain() -> None:
-        try:
-            while data := os.read(parent, 65536):
-                drawn[0] += len(data)
-        except OSError:
-            return  # the console's end of the terminal closed
-
-    threading.Thread(target=drain, daemon=True).start()
-    try:
+    with in_terminal(["./fragrance"], stack.environment()) as console:
         time.sleep(SETTLE_SECONDS)
         watchers = {
-            "console": psutil.Process(console.pid),
+            "console": psutil.Process(console.process.pid),
             "agent": _process(stack, "console.agent"),
             "supervisor": _process(stack, "supervisor"),
         }
-        before = {name: _cpu_seconds(p) for name, p in watchers.items()}
-        bytes_before = drawn[0]
+        before = {name: cpu_seconds(p) for name, p in watchers.items()}
+        bytes_before = console.count
         time.sleep(SECONDS)
         figures = [
             Figure(
                 f"idle {name}",
-                100 * (_cpu_seconds(process) - before[name]) / SECONDS,
+                100 * (cpu_seconds(process) - before[name]) / SECONDS,
                 "% core",
                 1,
                 note=f"{process.memory_info().rss / 1e6:.0f} MB resident",
             )
             for name, process in watchers.items()
         ]
-        return [
-            *figures,
-            Figure("idle, all three", sum(figure.ours for figure in figures), "% core", 1),
-            Figure("idle console, drawn", (drawn[0] - bytes_before) / SECONDS, "B/s", 1),
-        ]
-    finally:
-        console.send_signal(signal.SIGTERM)
-        console.wait(10)
-        os.close(parent)
+        drawn = (console.count - bytes_before) / SECONDS
+    return [
+        *figures,
+        Figure("idle, all three", sum(figure.ours for figure in figures), "% core", 1),
+        Figure("idle console, drawn", drawn, "B/s", 1),
+    ]
 
 
 def _process(stack: Stack, word: str) -> psutil.Process:
@@ -83,8 +51,3 @@ def _process(stack: Stack, word: str) -> psutil.Process:
         if any(word in part for part in line) and any(str(stack.state) in part for part in line):
             return process
     raise RuntimeError(f"no process {word!r} of this stack")
-
-
-def _cpu_seconds(process: psutil.Process) -> float:
-    times = process.cpu_times()
-    return float(times.user + times.system)
