@@ -1,0 +1,28 @@
+#!/bin/sh
+# install-packages.sh VENV: install /tmp/packages.txt from /tmp/wheelhouse inside an image
+# build.  Every hash is checked and no network used.
+#
+# Any Python 3.11 will do, with or without pip and ensurepip: pip runs out of its own wheel
+# and stays out of the image.
+set -eu
+venv=$1
+wheelhouse=/tmp/wheelhouse
+packages=$venv/lib/python3.11/site-packages
+
+version=$(sed -n 's/^pip==\([^ ]*\).*/\1/p' /tmp/pip.txt)
+sum=$(sed -n 's/.*--hash=sha256:\([0-9a-f]*\).*/\1/p' /tmp/pip.txt)
+pip=$wheelhouse/pip-$version-py3-none-any.whl
+echo "$sum  $pip" | sha256sum --check --quiet
+
+[ -x "$venv/bin/python" ] || python3 -m venv --without-pip "$venv"
+"$venv/bin/python" -B "$pip/pip" install --no-index --find-links "$wheelhouse" \
+    --require-hashes --no-deps --no-compile --no-cache-dir --disable-pip-version-check \
+    --root-user-action ignore --quiet --requirement /tmp/packages.txt
+
+# Never loaded here: packages' own tests, and what only a C++ compiler or linker reads.
+find "$packages" -depth -type d -name tests -exec rm -rf {} +
+rm -rf "$packages/torch/include" "$packages/torch/share/cmake" "$packages/torch/test"
+find "$packages" -name '*.a' -delete
+
+# Byte code that does not depend on the time of the build; what is there already is kept.
+"$venv/bin/python" -m compileall -q -j 0 --invalidation-mode unchecked-hash "$packages"
