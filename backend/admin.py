@@ -1,5 +1,5 @@
 """
-The product's own command line: ``python -m backend serve|migrate|keys|exporter``.
+The product's own command line: ``python -m backend serve|migrate|keys|exporter|selfcheck``.
 
 The console runs ``migrate`` and ``keys`` in a replica, so they print JSON on demand and
 say by their exit code how it went: 0 done, 1 failed, 2 wrong usage or settings.
@@ -20,6 +20,10 @@ from backend.settings import Settings, SettingsError, load_settings
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     options = _parser().parse_args(arguments)
+    if options.command == "selfcheck":
+        from backend.selfcheck import selfcheck
+
+        return selfcheck(as_json=options.json)
     try:
         settings = load_settings()
         runs = {"serve": _serve, "migrate": _migrate, "keys": _keys, "exporter": _exporter}
@@ -41,6 +45,9 @@ def _parser() -> argparse.ArgumentParser:
     exporter = commands.add_parser("exporter", help="serve metrics of queues, tasks and workers")
     exporter.add_argument("--host", default="127.0.0.1")
     exporter.add_argument("--port", type=int, default=9808)
+
+    check = commands.add_parser("selfcheck", help="prove that this image is whole")
+    check.add_argument("--json", action="store_true")
 
     migrate = commands.add_parser("migrate", help="bring the database to a revision")
     actions = migrate.add_subparsers(dest="action", required=True)

@@ -20,6 +20,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for action, effect in (("drain", "take no more tasks"), ("undrain", "take tasks again")):
         command = commands.add_parser(action, help=f"tell one worker to {effect}")
         command.add_argument("replica", metavar="REPLICA", help="as in REPLICA_NAME")
+    check = commands.add_parser("selfcheck", help="prove that this image is whole")
+    check.add_argument("queue", choices=["llm", "rl"])
+    check.add_argument("--json", action="store_true")
     models = commands.add_parser("models", help="built-in language models")
     actions = models.add_subparsers(dest="action", required=True)
     actions.add_parser("prepare", help="verify the built-in models, build what is missing")
@@ -42,12 +45,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     from backend.contracts.settings import SettingsError
     from backend.contracts.tasks import Queue
-    from workers.llm.packaged import ModelUnusable
+
+    if options.command == "selfcheck":
+        from workers.selfcheck import selfcheck
+
+        return selfcheck(Queue(options.queue), as_json=options.json)
+
+    from workers.errors import CannotServe
     from workers.run import serve
 
     try:
         return serve(Queue(options.command))
-    except (SettingsError, ModelUnusable) as error:
+    except (SettingsError, CannotServe) as error:
         print(f"error: {error}; no worker was started", file=sys.stderr)
         return 1
 

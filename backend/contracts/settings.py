@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import re
+import socket
 import uuid
 from dataclasses import dataclass
 from functools import cache
@@ -34,6 +35,7 @@ ENVIRONMENTS = ("dev", "staging", "prod")
 _ALIASES = {"development": "dev", "production": "prod"}
 _PACKAGED_FILE = Path(__file__).with_name("settings.yaml")
 _SECRET_KEY_MIN_LENGTH = 32
+_IN_CONTAINER = Path("/.dockerenv")
 
 
 class SettingsError(ValueError):
@@ -75,6 +77,13 @@ class WorkerSettings:
     tensorboard_directory: Path
 
 
+def _own_name() -> str:
+    """In a container the host name is its id, which is unique and known to its runtime."""
+    if _IN_CONTAINER.exists():
+        return socket.gethostname()
+    return f"replica-{uuid.uuid4().hex[:8]}"
+
+
 class Settings(BaseSettings):
     """
     Every setting of the product, by its name in lower case.
@@ -90,7 +99,7 @@ class Settings(BaseSettings):
     version: str = ""
     vcs_ref: str = "unknown"
     build_date: str = "unknown"
-    replica_name: str = Field(default_factory=lambda: f"replica-{uuid.uuid4().hex[:8]}")
+    replica_name: str = Field(default_factory=_own_name)
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = "INFO"
     log_format: Literal["json", "human"] = "human"
@@ -171,7 +180,7 @@ class Settings(BaseSettings):
     @property
     def release(self) -> str:
         """The version that runs: VERSION, else the VERSION file, else ``unknown``."""
-        return self.version or _version_file()
+        return self.version or packaged_version()
 
     @property
     def database_dsn(self) -> str:
@@ -275,7 +284,8 @@ def _revealed(secret: SecretStr | None, name: str) -> str:
 
 
 @cache
-def _version_file() -> str:
+def packaged_version() -> str:
+    """Return the version in the VERSION file beside the packages, ``unknown`` without one."""
     for directory in (Path(__file__).parents[2], Path.cwd()):
         try:
             return (directory / "VERSION").read_text().strip()

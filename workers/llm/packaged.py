@@ -11,12 +11,14 @@ import json
 from pathlib import Path
 from typing import Any
 
+from workers.errors import CannotServe
+
 MANIFEST_NAME = "manifest.json"
 PACKAGED_DIRECTORY = Path(__file__).with_name("models")
 _CHUNK_BYTES = 1 << 20
 
 
-class ModelUnusable(Exception):
+class ModelUnusable(CannotServe):
     """A model directory is missing, incomplete or not what its manifest says."""
 
 
