@@ -31,7 +31,8 @@ COPY --from=code /app /app
 ENV PATH=/venv/bin:/usr/local/bin:/usr/bin:/bin \
     HOME=/tmp \
     PYTHONDONTWRITEBYTECODE=1 \
-    PYTHONUNBUFFERED=1
+    PYTHONUNBUFFERED=1 \
+    REPLICA_NAME=%h
 WORKDIR /app
 USER 10001:10001
 EXPOSE 8000

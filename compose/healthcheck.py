@@ -38,7 +38,7 @@ def ask_heartbeat() -> str:
     """Return why this worker cannot take tasks, empty when it can."""
     secret = Path(os.environ.get("SECRETS_DIR", "/run/secrets")) / "redis_url"
     url = urlsplit(os.environ.get("REDIS_URL") or secret.read_text().strip())
-    replica = os.environ.get("REPLICA_NAME") or socket.gethostname()
+    replica = os.environ["REPLICA_NAME"].replace("%h", socket.gethostname())
     commands = [
         ("SELECT", str(SHARED_DATABASE)),
         ("GET", HEARTBEAT_KEY.format(replica=replica)),

@@ -10,7 +10,7 @@ COMMON = (
     "workers.run",
     "workers.control",
     "celery.bin.worker",
-    "backend.database",
+    "psycopg",
     "psycopg_binary",
 )
 MODULES = {

@@ -35,7 +35,6 @@ ENVIRONMENTS = ("dev", "staging", "prod")
 _ALIASES = {"development": "dev", "production": "prod"}
 _PACKAGED_FILE = Path(__file__).with_name("settings.yaml")
 _SECRET_KEY_MIN_LENGTH = 32
-_IN_CONTAINER = Path("/.dockerenv")
 
 
 class SettingsError(ValueError):
@@ -77,13 +76,6 @@ class WorkerSettings:
     tensorboard_directory: Path
 
 
-def _own_name() -> str:
-    """In a container the host name is its id, which is unique and known to its runtime."""
-    if _IN_CONTAINER.exists():
-        return socket.gethostname()
-    return f"replica-{uuid.uuid4().hex[:8]}"
-
-
 class Settings(BaseSettings):
     """
     Every setting of the product, by its name in lower case.
@@ -99,7 +91,7 @@ class Settings(BaseSettings):
     version: str = ""
     vcs_ref: str = "unknown"
     build_date: str = "unknown"
-    replica_name: str = Field(default_factory=_own_name)
+    replica_name: str = Field(default_factory=lambda: f"replica-{uuid.uuid4().hex[:8]}")
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = "INFO"
     log_format: Literal["json", "human"] = "human"
@@ -154,6 +146,12 @@ class Settings(BaseSettings):
     @classmethod
     def _short_environment(cls, value: object) -> object:
         return _ALIASES.get(value, value) if isinstance(value, str) else value
+
+    @field_validator("replica_name")
+    @classmethod
+    def _expand_host_name(cls, value: str) -> str:
+        """In a container the host name is its id: unique, and known to whoever runs it."""
+        return value.replace("%h", socket.gethostname())
 
     @field_validator("log_level", mode="before")
     @classmethod
