@@ -46,8 +46,9 @@ class QueueState:
 
 @dataclass(frozen=True, slots=True)
 class WorkerState:
-    """One heartbeat: when it was written (the worker's epoch seconds), tasks it runs."""
+    """One heartbeat: its queue, when it was written (the worker's epoch seconds), its tasks."""
 
+    queue: Queue
     at: float
     active: int
 
@@ -136,6 +137,7 @@ def _enqueued_at(message: str | None) -> float | None:
 def _heartbeat(text: str | None) -> WorkerState | None:
     try:
         heartbeat: Any = json.loads(text or "null")
-        return WorkerState(float(heartbeat["at"]), max(0, int(heartbeat["active"])))
+        queue, at = Queue(heartbeat["queue"]), float(heartbeat["at"])
+        return WorkerState(queue, at, max(0, int(heartbeat["active"])))
     except (ValueError, TypeError, KeyError):
         return None

@@ -73,9 +73,9 @@ class WorkerRegister:
                 known.lost_at = now
                 log.warning("worker lost", worker=name)
 
-    def states(self) -> dict[str, WorkerState | None]:
-        """Return workers by name; None for one that died."""
-        return {n: None if k.lost_at is not None else k.state for n, k in self._known.items()}
+    def states(self) -> dict[str, tuple[WorkerState, bool]]:
+        """Return workers by name, what each said last, and whether it lives."""
+        return {name: (known.state, known.lost_at is None) for name, known in self._known.items()}
 
 
 class BrokerWatch(Collector):
@@ -97,7 +97,7 @@ class BrokerWatch(Collector):
         self._read, self._clock, self._now = read, clock, now
         self._lock = threading.Lock()
         self._state: BrokerState | None = None
-        self._workers: dict[str, WorkerState | None] = {}
+        self._workers: dict[str, tuple[WorkerState, bool]] = {}
         self._read_at = 0.0
         self._register = WorkerRegister()
         self.outages = 0
@@ -176,19 +176,18 @@ def _jobs(state: BrokerState) -> Iterator[Metric]:
         yield family
 
 
-def _worker_gauges(workers: Mapping[str, WorkerState | None]) -> Iterator[Metric]:
+def _worker_gauges(workers: Mapping[str, tuple[WorkerState, bool]]) -> Iterator[Metric]:
+    labels = ("hostname", "queue_name")
     up = GaugeMetricFamily(
-        "celery_worker_up",
-        "1 while the worker reports itself, 0 after it died.",
-        labels=["hostname"],
+        "celery_worker_up", "1 while the worker reports itself, 0 after it died.", labels=labels
     )
     active = GaugeMetricFamily(
-        "celery_worker_tasks_active", "Tasks the worker is running.", labels=["hostname"]
+        "celery_worker_tasks_active", "Tasks the worker is running.", labels=labels
     )
-    for name, state in workers.items():
-        up.add_metric([name], 0 if state is None else 1)
-        if state is not None:
-            active.add_metric([name], state.active)
+    for name, (state, lives) in workers.items():
+        up.add_metric([name, state.queue.value], int(lives))
+        if lives:
+            active.add_metric([name, state.queue.value], state.active)
     yield from (up, active)
 
 

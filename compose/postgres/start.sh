@@ -25,6 +25,8 @@ CREATE ROLE fragrance LOGIN CREATEDB PASSWORD '$password';
 
 GRANT pg_monitor, pg_signal_backend TO fragrance;
 
+CREATE EXTENSION pg_stat_statements;
+
 CREATE DATABASE fragrance OWNER fragrance;
 
 SQL
@@ -40,6 +42,7 @@ exec postgres \
     -c password_encryption=scram-sha-256 \
     -c max_connections="$MAX_CONNECTIONS" \
     -c shared_buffers="$SHARED_BUFFERS" \
+    -c shared_preload_libraries=pg_stat_statements \
     -c log_min_duration_statement=1s \
     -c log_lock_waits=on \
     -c log_line_prefix='%m [%p] %q%u@%d '

@@ -51,7 +51,7 @@ class Exporter:
     @contextlib.contextmanager
     def worker(self, replica: str) -> Iterator[subprocess.Popen[bytes]]:
         with self.process("tests.tiny_worker", replica) as process:
-            self.wait(f'celery_worker_up{{hostname="{replica}"}}', 1)
+            self.wait(f'celery_worker_up{{hostname="{replica}",queue_name="llm"}}', 1)
             yield process
 
     def figures(self) -> dict[str, float]:
@@ -120,7 +120,7 @@ def test_a_task_is_counted_at_each_stage_of_its_life(exporter: Exporter) -> None
         exporter.publish("good", "fail", "reject", "sleep-1.5")
 
         exporter.wait('celery_queue_in_flight{queue_name="llm"}', 1)
-        exporter.wait('celery_worker_tasks_active{hostname="worker-llm-1"}', 1)
+        exporter.wait('celery_worker_tasks_active{hostname="worker-llm-1",queue_name="llm"}', 1)
         exporter.wait(f"celery_task_succeeded_total{TASK}", 2)
         figures = exporter.figures()
     # A task that rejects its message for good has failed, too.
@@ -134,12 +134,15 @@ def test_a_task_is_counted_at_each_stage_of_its_life(exporter: Exporter) -> None
 def test_a_worker_that_is_stopped_leaves_and_one_that_is_killed_is_down(exporter: Exporter) -> None:
     with exporter.worker("worker-llm-1"):
         pass
-    exporter.wait('celery_worker_up{hostname="worker-llm-1"}', None)
+    exporter.wait('celery_worker_up{hostname="worker-llm-1",queue_name="llm"}', None)
 
     with exporter.worker("worker-llm-2") as worker:
         worker.kill()
-        exporter.wait('celery_worker_up{hostname="worker-llm-2"}', 0, 20)
-    assert 'celery_worker_tasks_active{hostname="worker-llm-2"}' not in exporter.figures()
+        exporter.wait('celery_worker_up{hostname="worker-llm-2",queue_name="llm"}', 0, 20)
+    assert (
+        'celery_worker_tasks_active{hostname="worker-llm-2",queue_name="llm"}'
+        not in exporter.figures()
+    )
 
 
 def test_redis_restarts_and_the_exporter_goes_on_by_itself(exporter: Exporter) -> None:

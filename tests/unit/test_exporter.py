@@ -22,7 +22,12 @@ from backend.exporter.watch import (
 
 NAME = TaskName.COMPOSE_FORMULA.value
 QUEUE = {"queue_name": "llm"}
+STATE = WorkerState(Queue.LLM, 0.0, 0)
 TASK = {"name": NAME, "queue_name": "llm"}
+
+
+def hostname(name: str) -> dict[str, str]:
+    return {"hostname": name, **QUEUE}
 
 
 class Broker:
@@ -77,7 +82,7 @@ def test_a_broker_that_is_away_is_down_and_its_queues_are_not_shown() -> None:
     assert broker.series() == {"celery_broker_up"}
     assert broker.value("celery_broker_up") == 0
 
-    broker.workers = {"worker-llm-1": WorkerState(1.0, 0)}
+    broker.workers = {"worker-llm-1": WorkerState(Queue.LLM, 1.0, 0)}
     broker.watch.look()
     assert "celery_queue_length" in broker.series()
 
@@ -101,11 +106,14 @@ def test_a_worker_that_died_is_down_and_one_that_left_is_forgotten() -> None:
     broker = Broker()
     for second in range(3):
         beat = float(second)
-        broker.workers = {"left": WorkerState(beat, 0), "died": WorkerState(beat, 1)}
+        broker.workers = {
+            "left": WorkerState(Queue.LLM, beat, 0),
+            "died": WorkerState(Queue.LLM, beat, 1),
+        }
         broker.now += 1
         broker.watch.look()
-    assert broker.value("celery_worker_up", {"hostname": "died"}) == 1
-    assert broker.value("celery_worker_tasks_active", {"hostname": "died"}) == 1
+    assert broker.value("celery_worker_up", hostname("died")) == 1
+    assert broker.value("celery_worker_tasks_active", hostname("died")) == 1
 
     del broker.workers["left"]  # takes its heartbeat away itself
     for _ in range(10):  # the other's stays in Redis until it expires
@@ -115,9 +123,9 @@ def test_a_worker_that_died_is_down_and_one_that_left_is_forgotten() -> None:
     broker.now += 1
     broker.watch.look()
 
-    assert broker.value("celery_worker_up", {"hostname": "left"}) is None
-    assert broker.value("celery_worker_up", {"hostname": "died"}) == 0
-    assert broker.value("celery_worker_tasks_active", {"hostname": "died"}) is None
+    assert broker.value("celery_worker_up", hostname("left")) is None
+    assert broker.value("celery_worker_up", hostname("died")) == 0
+    assert broker.value("celery_worker_tasks_active", hostname("died")) is None
 
 
 def test_a_worker_that_died_is_forgotten_in_the_end_and_up_again_when_it_comes_back() -> None:
@@ -125,21 +133,21 @@ def test_a_worker_that_died_is_forgotten_in_the_end_and_up_again_when_it_comes_b
 
     def watch(times: int, *names: str) -> None:
         for second in itertools.islice(seconds, times):
-            register.note({name: WorkerState(0.0, 0) for name in names}, float(second))
+            register.note(dict.fromkeys(names, STATE), float(second))
 
     watch(10, "back", "gone")
     watch(1)
-    assert register.states() == {"back": None, "gone": None}
+    assert register.states() == {"back": (STATE, False), "gone": (STATE, False)}
     watch(1, "back")
-    assert register.states() == {"back": WorkerState(0.0, 0), "gone": None}
+    assert register.states() == {"back": (STATE, True), "gone": (STATE, False)}
     watch(int(FORGET_LOST_AFTER_SECONDS) + 1, "back")
-    assert register.states() == {"back": WorkerState(0.0, 0)}
+    assert register.states() == {"back": (STATE, True)}
 
 
 def test_after_an_outage_of_the_broker_nothing_is_concluded_from_missing_heartbeats() -> None:
     register = WorkerRegister()
     for second in range(20):
-        register.note({"worker": WorkerState(float(second), 0)}, float(second))
+        register.note({"worker": WorkerState(Queue.LLM, float(second), 0)}, float(second))
     register.note({}, 80.0)
 
     assert register.states() == {}
