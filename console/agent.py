@@ -152,9 +152,10 @@ def main(argv: Sequence[str]) -> int:
 
     parser = argparse.ArgumentParser(prog="console.agent", description=__doc__)
     parser.add_argument("--state", metavar="DIR", required=True)
+    parser.add_argument("--file", metavar="COMPOSE_FILE")
     arguments = parser.parse_args(argv)
     try:
-        settings = load_settings(state=arguments.state)
+        settings = load_settings(state=arguments.state, file=arguments.file)
         settings.state.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock = AgentLock(settings.state)
         if not lock.take():

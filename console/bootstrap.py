@@ -13,7 +13,7 @@ from console.clock import SystemClock
 from console.engine import Engine
 from console.errors import NotSupported
 from console.ports import Clock, Runtime
-from console.settings import Settings
+from console.settings import PROJECT, Settings
 
 
 def build_engine(settings: Settings) -> Engine:
@@ -54,13 +54,16 @@ def build_engine(settings: Settings) -> Engine:
 
 def build_runtime(settings: Settings, clock: Clock) -> Runtime:
     """
-    Build the runtime that is asked for, by default the embedded one.
+    Build the runtime that is asked for or recorded, else the best one there is.
 
     Raises:
         NotSupported: If there is no such runtime.
     """
-    name = settings.runtime or "embedded"
-    makers: dict[str, Callable[[Settings, Clock], Runtime]] = {"embedded": _embedded}
+    name = settings.runtime or default_runtime(settings)
+    makers: dict[str, Callable[[Settings, Clock], Runtime]] = {
+        "embedded": _embedded,
+        "compose": _compose,
+    }
     if name not in makers:
         raise NotSupported(
             f"there is no runtime {name!r} here",
@@ -70,7 +73,30 @@ def build_runtime(settings: Settings, clock: Clock) -> Runtime:
     return makers[name](settings, clock)
 
 
+def default_runtime(settings: Settings) -> str:
+    """
+    Return the runtime of a stack that records none.
+
+    Another project's compose file means compose; what was started before runtimes
+    were recorded was embedded; else compose where the product's images are.
+    """
+    if settings.file is not None:
+        return "compose"
+    if (settings.state / "embedded").is_dir():
+        return "embedded"
+    from console.runtimes.compose.wire import has_image
+
+    version = (PROJECT / "VERSION").read_text(encoding="utf-8").strip()
+    return "compose" if has_image(f"fragrance-ai-app:v{version}") else "embedded"
+
+
 def _embedded(settings: Settings, clock: Clock) -> Runtime:
     from console.runtimes.embedded import EmbeddedRuntime
 
     return EmbeddedRuntime(settings, clock)
+
+
+def _compose(settings: Settings, clock: Clock) -> Runtime:
+    from console.runtimes.compose import ComposeRuntime
+
+    return ComposeRuntime(settings, clock)

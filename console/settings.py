@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from console.domain.policy import Policy
+from console.domain.policy import Policy, ScalePolicy
 from console.errors import UsageError
 
 #: The directory that holds the launcher, the packages and ``compose/``.
@@ -23,6 +23,10 @@ PROJECT = Path(__file__).resolve().parent.parent
 PRODUCTION = frozenset({"prod", "production"})
 #: File of the state directory that says in which environment the stack was started.
 ENVIRONMENT_FILE = "environment"
+#: File of the state directory that says what runs the replicas.
+RUNTIME_FILE = "runtime"
+#: Names that a compose file is looked for by in a directory, as compose does.
+COMPOSE_FILES = ("compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +40,7 @@ class Settings:
         environment: ``APP_ENV``; ``prod`` and ``production`` start read-only.
         policy: Thresholds and bounds.
         runtime: Runtime asked for; None to use the one recorded in the state.
+        file: Compose file of another project; None for the product's own.
     """
 
     project: Path
@@ -43,6 +48,7 @@ class Settings:
     environment: str = "dev"
     policy: Policy = field(default_factory=Policy)
     runtime: str | None = None
+    file: Path | None = None
 
     @property
     def production(self) -> bool:
@@ -62,21 +68,26 @@ def load_settings(
     Args:
         state: ``--state``; else ``FRAGRANCE_STATE``; else ``.fragrance`` beside
             the project.
-        file: ``--file``; its directory is the project.
+        file: ``--file``, a compose file or the directory of one; that directory
+            is the project.
         environ: Environment variables; ``os.environ`` when None.
 
     Raises:
-        UsageError: If the policy file cannot be read or has a wrong value.
+        UsageError: If there is no such compose file, or the policy file cannot be
+            read or has a wrong value.
     """
     env = os.environ if environ is None else environ
-    project = Path(file).resolve().parent if file else PROJECT
+    compose_file = _find_compose_file(Path(file).expanduser()) if file else None
+    project = compose_file.parent if compose_file else PROJECT
     chosen = state or env.get("FRAGRANCE_STATE")
     directory = Path(chosen).expanduser().absolute() if chosen else project / ".fragrance"
     return Settings(
         project=project,
         state=directory,
         environment=_environment(directory, env.get("APP_ENV")),
-        policy=load_policy(PROJECT / "compose" / "console.yaml" if not file else _beside(project)),
+        policy=_policy_beside(compose_file),
+        runtime=_recorded(directory / RUNTIME_FILE) or None,
+        file=compose_file,
     )
 
 
@@ -91,17 +102,46 @@ def _environment(state: Path, asked: str | None) -> str:
 
     A shell that lacks ``APP_ENV`` must not make a production stack writable.
     """
-    try:
-        recorded = (state / ENVIRONMENT_FILE).read_text(encoding="utf-8").strip()
-    except OSError:
-        recorded = ""
+    recorded = _recorded(state / ENVIRONMENT_FILE)
     if asked in PRODUCTION and recorded not in PRODUCTION:
         return asked or "dev"
     return recorded or asked or "dev"
 
 
-def _beside(project: Path) -> Path:
-    return project / "console.yaml"
+def record_runtime(settings: Settings, name: str) -> None:
+    """Keep what runs the replicas, for whoever comes later."""
+    settings.state.mkdir(mode=0o700, parents=True, exist_ok=True)
+    (settings.state / RUNTIME_FILE).write_text(f"{name}\n", encoding="utf-8")
+
+
+def _recorded(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8").strip()
+    except OSError:
+        return ""
+
+
+def _find_compose_file(path: Path) -> Path:
+    """Return the compose file at *path* or, where that is a directory, in it."""
+    candidates = [path / name for name in COMPOSE_FILES] if path.is_dir() else [path]
+    for candidate in candidates:
+        if candidate.is_file():
+            return candidate.resolve()
+    raise UsageError(
+        f"there is no compose file at {path}",
+        unchanged="nothing was started or changed",
+        remedy="fragrance --file DIRECTORY/compose.yaml",
+    )
+
+
+def _policy_beside(compose_file: Path | None) -> Policy:
+    """Return the product's policy, or the one beside another project's file if it has one."""
+    if compose_file is None:
+        return load_policy(PROJECT / "compose" / "console.yaml")
+    beside = compose_file.parent / "console.yaml"
+    if beside.exists():
+        return load_policy(beside)
+    return Policy(scale={}, scale_others=ScalePolicy())
 
 
 def load_policy(path: Path) -> Policy:

@@ -19,7 +19,7 @@ from console.domain.text import plain_text
 from console.engine import Engine
 from console.errors import ConsoleError, NotSupported, Refused, UsageError
 from console.ports import LogRequest, StartsStack
-from console.settings import PRODUCTION, Settings, record_environment
+from console.settings import PRODUCTION, Settings, record_environment, record_runtime
 
 HEALTHY_SECONDS = 120.0
 #: For replicas to finish what they have in hand: a request, a task.
@@ -51,6 +51,7 @@ def run_start(call: Invocation) -> int:
     runtime = _stack_of(engine)
     was_running = engine.runtime.topology().running
     try:
+        record_runtime(settings, engine.runtime.name)
         runtime.bring_up(_say)
         record_environment(settings)
         snapshot = wait_until_healthy(engine, engine.clock.now(), HEALTHY_SECONDS)
@@ -165,6 +166,7 @@ def _unhealthy(engine: Engine, waiting: list[Service], seconds: float) -> Consol
 def _settings_to_start(call: Invocation) -> Settings:
     """A stopped stack may be started in another environment; out of production never by slip."""
     settings = replace(call.settings, runtime=call.args.runtime or call.settings.runtime)
+    _check_runtime(call, settings)
     asked = os.environ.get("APP_ENV")
     if not asked or asked == settings.environment:
         return settings
@@ -181,6 +183,20 @@ def _settings_to_start(call: Invocation) -> Settings:
             remedy="fragrance stop first, or unset APP_ENV",
         )
     return replace(settings, environment=asked)
+
+
+def _check_runtime(call: Invocation, settings: Settings) -> None:
+    """One state, one runtime: what runs elsewhere must be stopped first."""
+    before = call.settings.runtime
+    if before is None or settings.runtime == before:
+        return
+    if call.build_engine(call.settings).runtime.topology().running:
+        raise Refused(
+            f"this stack runs on {before}",
+            unchanged="it runs on",
+            remedy=f"fragrance stop, then fragrance start --runtime {settings.runtime}; "
+            "each runtime has data of its own",
+        )
 
 
 def _stack_of(engine: Engine) -> StartsStack:

@@ -8,7 +8,7 @@ evidence older than the process it is about is none.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from console.domain.observed import Failure, Observations, Observed, find
@@ -25,6 +25,7 @@ from console.domain.services import (
     ReplicaFact,
     ReplicaState,
     Role,
+    RuntimeHealth,
     ServiceFact,
 )
 from console.domain.windows import Windows
@@ -98,19 +99,46 @@ def judge(service: ServiceFact, replica: ReplicaFact, evidence: Evidence) -> Ver
         return Verdict(Health.UNKNOWN, f"cannot see its process: {why}")
     if replica.state is not ReplicaState.RUNNING:
         return _judge_process(replica)
+    verdict = _ask(service, replica, evidence)
+    if replica.checked is not None:
+        verdict = _with_check(verdict, replica.checked)
+    return _with_restart(verdict, replica, evidence.now) if verdict.probed else verdict
+
+
+def _ask(service: ServiceFact, replica: ReplicaFact, evidence: Evidence) -> Verdict:
+    """Judge by what the console itself asks; not probed where it has nothing to ask."""
     if service.role is Role.DATABASE:
-        verdict = _judge_server(service, replica, evidence, DATABASE_SOURCE, DatabaseReading)
-    elif service.role is Role.BROKER:
-        verdict = _judge_server(service, replica, evidence, BROKER_SOURCE, BrokerReading)
-    elif service.role is Role.WORKER and QUEUE_LABEL in service.labels:
-        verdict = _judge_worker(service, replica, evidence)
-    elif replica.health_url is not None:
-        verdict = _judge_probe(service, replica, evidence)
-    else:
-        return Verdict(
-            Health.UNKNOWN, "runs; nothing is configured to ask whether it works", probed=False
-        )
-    return _with_restart(verdict, replica, evidence.now)
+        return _judge_server(service, replica, evidence, DATABASE_SOURCE, DatabaseReading)
+    if service.role is Role.BROKER:
+        return _judge_server(service, replica, evidence, BROKER_SOURCE, BrokerReading)
+    if service.role is Role.WORKER and QUEUE_LABEL in service.labels:
+        return _judge_worker(service, replica, evidence)
+    if replica.health_url is not None:
+        return _judge_probe(service, replica, evidence)
+    return Verdict(
+        Health.UNKNOWN, "runs; nothing is configured to ask whether it works", probed=False
+    )
+
+
+def _with_check(verdict: Verdict, checked: RuntimeHealth) -> Verdict:
+    """
+    Join our verdict with the runtime's own health check.
+
+    Where we ask nothing the check decides.  Where we do, ours does, being younger;
+    but what fails its own check time after time is not called healthy.
+    """
+    first = checked.output.splitlines()[0] if checked.output else ""
+    words = {
+        Health.STARTING: "its health check has not passed yet",
+        Health.UNHEALTHY: "its health check fails",
+    }.get(checked.health, "")
+    if words and first:
+        words += f": {first}"
+    if not verdict.probed:
+        return Verdict(checked.health, words, checked.output)
+    if verdict.health is Health.HEALTHY and checked.health is Health.UNHEALTHY:
+        return Verdict(Health.UNHEALTHY, words, checked.output)
+    return replace(verdict, output=verdict.output or checked.output)
 
 
 def exit_words(replica: ReplicaFact) -> str:
@@ -151,7 +179,9 @@ def _judge_server(
             return Verdict(Health.STARTING, "not asked since its start")
         return _not_ready(service, replica, evidence, observed.error or "does not answer")
     if observed.failure is not None and not observed.is_evidence(evidence.now):
-        return Verdict(Health.UNKNOWN, f"cannot be asked: {observed.error}")
+        # No address is no probe; any other failure is one that told nothing.
+        probed = observed.failure is not Failure.NOT_CONFIGURED
+        return Verdict(Health.UNKNOWN, f"cannot be asked: {observed.error}", probed=probed)
     if not isinstance(observed.reading, kind) or observed.begun_at is None:
         return Verdict(Health.UNKNOWN, "not asked yet")
     if not observed.is_evidence(evidence.now):

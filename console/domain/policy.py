@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from console.domain.services import Role
+
 
 @dataclass(frozen=True, slots=True)
 class ScalePolicy:
@@ -33,7 +35,9 @@ class Policy:
     All policy of one stack.
 
     Args:
-        scale: Bounds by service; a service that is absent cannot be scaled.
+        scale: Bounds by service; a service that is absent cannot be scaled,
+        scale_others: unless this gives the bounds of all others (but never of
+            databases and brokers: two of them are not one with more room).
         memory_reserve_ratio: Share of the host's memory that scaling must leave.
         alerts: Threshold by alert name.
         elevation_minutes: How long ``elevate`` gives write access by default.
@@ -46,6 +50,7 @@ class Policy:
             "worker-rl": ScalePolicy(minimum=0, maximum=4),
         }
     )
+    scale_others: ScalePolicy | None = None
     memory_reserve_ratio: float = 0.05
     alerts: dict[str, AlertPolicy] = field(
         default_factory=lambda: {
@@ -58,3 +63,9 @@ class Policy:
         }
     )
     elevation_minutes: int = 15
+
+    def bounds(self, service: str, role: Role) -> ScalePolicy | None:
+        """Return the bounds on replicas of *service*; None when it cannot be scaled."""
+        if role in {Role.DATABASE, Role.BROKER}:
+            return self.scale.get(service)
+        return self.scale.get(service, self.scale_others)

@@ -83,8 +83,8 @@ def judge_overall(services: Sequence[Service], alerts: Sequence[Alert]) -> Overa
     Return the whole stack in one word.
 
     Unhealthy if a vital service has nothing ready; degraded if a core service
-    lacks replicas or a critical alert fires; unknown if either cannot be told;
-    else healthy.
+    lacks replicas or a critical alert fires; unknown if either cannot be told, or
+    nothing at all tells of health; else healthy.
     """
     if not services:
         return Overall.UNKNOWN
@@ -100,7 +100,8 @@ def judge_overall(services: Sequence[Service], alerts: Sequence[Alert]) -> Overa
     )
     if True in short or fires:
         return Overall.DEGRADED
-    return Overall.UNKNOWN if None in short else Overall.HEALTHY
+    told = any(service.health is Health.HEALTHY for service in services if service.core)
+    return Overall.HEALTHY if told and None not in short else Overall.UNKNOWN
 
 
 def common(values: Iterable[str | None]) -> str | None:
@@ -110,10 +111,11 @@ def common(values: Iterable[str | None]) -> str | None:
 
 
 def _is_dead(service: Service) -> bool | None:
-    """Tell whether nothing is ready; None when it cannot be told."""
-    if service.ready:
+    """Tell whether nothing works; None when it cannot be told: running is not working."""
+    healths = [replica.health for replica in service.replicas]
+    if Health.HEALTHY in healths:
         return False
-    return None if _untold(service) else True
+    return None if Health.UNKNOWN in healths else True
 
 
 def _is_short(service: Service) -> bool | None:

@@ -41,6 +41,20 @@ class ReplicaState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class RuntimeHealth:
+    """
+    What the runtime's own health check says of a replica.
+
+    Args:
+        health: ``healthy``, ``starting`` or ``unhealthy``.
+        output: Last output of the check, bounded.
+    """
+
+    health: Health
+    output: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class ReplicaFact:
     """
     One replica as its runtime reports it, before any probe.
@@ -57,6 +71,9 @@ class ReplicaFact:
         release: Version it runs, where known.
         health_url: Where its own health is asked, private to this replica.
         metrics_url: Where its own metrics are scraped.
+        checked: What the runtime's own health check says; None where it has none.
+        reports_as: Name under which it knows itself and reports to the broker,
+            where that is not the name it is known by here (a container's host name).
     """
 
     id: str
@@ -69,6 +86,8 @@ class ReplicaFact:
     release: str | None = None
     health_url: str | None = None
     metrics_url: str | None = None
+    checked: RuntimeHealth | None = None
+    reports_as: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

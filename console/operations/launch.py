@@ -54,8 +54,8 @@ def runner_command(settings: Settings, operation_id: str, mode: str) -> list[str
     """Return the command line of the runner."""
     command = [sys.executable, "-m", "console", "operations", "_run", operation_id]
     command += ["--mode", mode, "--state", str(settings.state)]
-    if settings.project != PROJECT:
-        command += ["--file", str(settings.project / "compose.yaml")]
+    if settings.file is not None:
+        command += ["--file", str(settings.file)]
     return command
 
 

@@ -158,7 +158,7 @@ def _read_target(request: PlanRequest, name: str, wanted: object) -> _Target:
             unchanged="nothing was changed",
             remedy=f"fragrance scale {name}=2",
         )
-    bounds = request.policy.scale.get(name)
+    bounds = request.policy.bounds(name, service.role)
     if bounds is None:
         raise Refused(
             f"{name} cannot be scaled: it is not among "

@@ -9,7 +9,7 @@ wrong.  One connection walks through the databases with SELECT inside one pipeli
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -38,10 +38,15 @@ COUNTERS = ("arrived", "completed", "failed")
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """What one read asks for, so that its answers can be told apart."""
+    """
+    What one read asks for, so that its answers can be told apart.
+
+    Args:
+        workers: Of each worker its name, and the one it reports under.
+    """
 
     places: tuple[QueuePlace, ...]
-    workers: tuple[str, ...]
+    workers: tuple[tuple[str, str], ...]
 
 
 class RedisQueueSource:
@@ -76,7 +81,7 @@ class RedisQueueSource:
         asked = _Asked(
             places=queue_places(topology.services),
             workers=tuple(
-                replica.name
+                (replica.name, replica.reports_as or replica.name)
                 for service in topology.services
                 if QUEUE_LABEL in service.labels
                 for replica in service.replicas
@@ -149,7 +154,7 @@ class RedisQueueSource:
         for place in asked.places:
             pipeline.hmget(COUNTERS_KEY.format(queue=place.queue), list(COUNTERS))
         if asked.workers:
-            pipeline.mget([HEARTBEAT_KEY.format(replica=name) for name in asked.workers])
+            pipeline.mget([HEARTBEAT_KEY.format(replica=name) for _, name in asked.workers])
         pipeline.info("memory")
         pipeline.info("clients")
         return _understand(asked, iter(pipeline.execute()))
@@ -169,7 +174,11 @@ def _understand(asked: _Asked, answers: Iterator[Any]) -> BrokerReading:
     next(answers)  # SELECT
     counters = [next(answers) for _ in asked.places]
     beats = next(answers) if asked.workers else []
-    heartbeats = tuple(beat for raw in beats if (beat := decode_heartbeat(raw)) is not None)
+    heartbeats = tuple(
+        replace(beat, replica=name)
+        for (name, _), raw in zip(asked.workers, beats, strict=True)
+        if (beat := decode_heartbeat(raw)) is not None
+    )
     memory, clients = next(answers), next(answers)
     return BrokerReading(
         queues=tuple(

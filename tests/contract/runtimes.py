@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import os
+import secrets
 import signal
+import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
 
 from console.clock import SystemClock
-from console.domain.services import Role
+from console.domain.services import ReplicaFact, Role
 from console.ports import (
     ExecResult,
     RemovesReplica,
@@ -21,6 +23,7 @@ from console.ports import (
     StartsReplicas,
     StartsStack,
 )
+from console.runtimes.compose import ComposeRuntime
 from console.runtimes.embedded import EmbeddedRuntime
 from console.runtimes.embedded.blueprint import Progress, Site
 from console.runtimes.embedded.layout import Layout
@@ -41,8 +44,11 @@ class RuntimeUnderTest:
     runtime: FullRuntime
     kill: Callable[[str], None]
     kill_supervision: Callable[[], None]
-    say: Callable[[str, str, str, datetime], None]
+    #: Let a replica write a line (replica, text, level); returns a moment not before it.
+    say: Callable[[str, str, str], datetime]
     expect_exec: Callable[[ExecResult], None]
+    remove: Callable[[], None] = lambda: None
+    python: str = "python"
 
 
 #: Serves nothing, but ends at once when asked to, as servers do.
@@ -53,6 +59,34 @@ SERVE = (
     "while True:\n"
     "    signal.pause()\n"
 )
+
+
+TOY = """
+services:
+  web:
+    image: fragrance-base-python:local
+    command:
+      - python3
+      - -c
+      - |
+        import http.server, signal, sys
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+        print("ready", flush=True)
+        http.server.test(http.server.SimpleHTTPRequestHandler, port=8000)
+    restart: unless-stopped
+    stop_grace_period: 5s
+    deploy: {replicas: 2}
+    labels:
+      console.role: app
+      console.health.url: "http://{address}:8000/"
+  job:
+    image: fragrance-base-python:local
+    command: [sh, -c, "trap 'exit 0' TERM; while :; do sleep 0.2; done"]
+    restart: unless-stopped
+    stop_grace_period: 5s
+    labels:
+      console.role: worker
+"""
 
 
 class SmallBlueprint:
@@ -129,13 +163,59 @@ def embedded(state: Path, blueprint: SmallBlueprint | None = None) -> RuntimeUnd
     def kill_supervision() -> None:
         os.kill(int(layout.supervisor_lock.read_text()), signal.SIGKILL)
 
-    def say(replica: str, text: str, level: str, at: datetime) -> None:
+    def say(replica: str, text: str, level: str) -> datetime:
+        at = datetime.now(UTC)
         with layout.log(replica).open("a") as file:
             file.write(
                 f'{{"timestamp": "{at.isoformat()}", "level": "{level}", "event": "{text}"}}\n'
             )
+        return at
 
     return RuntimeUnderTest(runtime, kill, kill_supervision, say, lambda _: None)
+
+
+def compose(state: Path, text: str = TOY) -> RuntimeUnderTest:
+    """Return the real runtime on tiny containers of a project of their own, without an agent."""
+    directory = state.parent / "project"
+    directory.mkdir(parents=True, exist_ok=True)
+    file = directory / "compose.yaml"
+    name = f"fragrance-test-{os.getpid()}-{secrets.token_hex(3)}"
+    file.write_text(f"name: {name}\n{text}", encoding="utf-8")
+    runtime = ComposeRuntime(
+        Settings(project=directory, state=state, file=file), SystemClock(), agent=False
+    )
+
+    def replica(wanted: str) -> ReplicaFact:
+        services = runtime.topology().services
+        return next(r for s in services for r in s.replicas if r.name == wanted)
+
+    def kill(wanted: str) -> None:
+        pid = replica(wanted).pid
+        assert pid is not None
+        os.kill(pid, signal.SIGKILL)
+
+    def kill_supervision() -> None:
+        identities = [r.id for s in runtime.topology().services for r in s.replicas]
+        docker("kill", *identities)
+
+    def say(wanted: str, text: str, level: str) -> datetime:
+        line = f'{{"level": "{level}", "event": "{text}"}}'
+        docker("exec", replica(wanted).id, "sh", "-c", f"echo '{line}' >/proc/1/fd/1")
+        return datetime.now(UTC)
+
+    def remove() -> None:
+        docker("compose", "--project-name", name, "down", "--volumes", "--timeout", "1")
+
+    return RuntimeUnderTest(runtime, kill, kill_supervision, say, lambda _: None, remove, "python3")
+
+
+def docker(*arguments: str) -> str:
+    """Run one command of the docker CLI and return what it says."""
+    done = subprocess.run(
+        ["docker", *arguments], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 def fake(state: Path) -> RuntimeUnderTest:
@@ -150,7 +230,9 @@ def fake(state: Path) -> RuntimeUnderTest:
     def expect_exec(result: ExecResult) -> None:
         runtime.default_answer = result
 
-    def say(replica: str, text: str, level: str, at: datetime) -> None:
+    def say(replica: str, text: str, level: str) -> datetime:
+        at = datetime.now(UTC)
         runtime.say(replica, text, level=level, at=at)
+        return at
 
     return RuntimeUnderTest(runtime, kill, runtime.kill_supervision, say, expect_exec)

@@ -225,6 +225,16 @@ def test_an_environment_is_not_changed_by_slip(
 def test_a_runtime_that_does_not_exist_is_refused(tmp_path: Path) -> None:
     from console.bootstrap import build_engine
 
-    for name in ("compose", "swarm"):
-        arguments = ["--state", str(tmp_path), "start", "--detach", "--runtime", name]
-        assert main(arguments, build_engine)[0] == 3
+    arguments = ["--state", str(tmp_path), "start", "--detach", "--runtime", "swarm"]
+    assert main(arguments, build_engine)[0] == 3
+
+
+def test_a_stack_that_runs_is_not_started_on_another_runtime(
+    bench: Bench, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bench.run("start", "--detach")
+    assert (bench.settings.state / "runtime").read_text() == "fake\n"
+    assert bench.run("start", "--detach", "--runtime", "compose") == 3
+    assert "this stack runs on fake" in capsys.readouterr().err
+    bench.run("stop")
+    assert bench.run("start", "--detach", "--runtime", "compose") == 0

@@ -1,0 +1,250 @@
+"""The compose runtime: containers of one project on this machine's Docker Engine."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from urllib.parse import quote
+
+from console.domain.services import ReplicaStats, Topology
+from console.errors import Unreachable, UsageError
+from console.ports import Clock, ExecResult, LogLine, LogRequest
+from console.runtimes.compose.bring_up import Stack, bring_up, start_again, take_down
+from console.runtimes.compose.containers import Container, ContainerTable
+from console.runtimes.compose.daemon import Daemon
+from console.runtimes.compose.desired import DesiredFile
+from console.runtimes.compose.events import Watcher
+from console.runtimes.compose.execute import execute
+from console.runtimes.compose.logs import LogReader
+from console.runtimes.compose.model import Model, ModelFile, ServiceModel
+from console.runtimes.compose.observe import compose_topology
+from console.runtimes.compose.project import ComposeProject
+from console.runtimes.compose.replicas import Replicas
+from console.runtimes.compose.statistics import Statistics
+from console.runtimes.naming import lowest_free_names
+from console.settings import PROJECT, Settings
+
+URL_LABEL = "console.url"
+SECRET = "{secret:"  # noqa: S105 -- the place for one in a label
+PRODUCT_FILE = "docker-compose.production.yml"
+
+
+class ComposeRuntime:
+    """
+    Replicas as containers of one compose project.
+
+    Args:
+        settings: Whose compose file: the one given, else the product's own.
+        clock: Time; waiting for changes is by the engine's own events.
+        daemon: The engine; None for the environment's.
+        agent: Keep the resident agent running beside it.
+    """
+
+    name = "compose"
+
+    def __init__(
+        self,
+        settings: Settings,
+        clock: Clock,
+        daemon: Daemon | None = None,
+        *,
+        agent: bool = True,
+    ) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._daemon = daemon or Daemon()
+        self._project = project_of(settings)
+        self._model = ModelFile(self._project)
+        self._desired = DesiredFile(self._project.state)
+        self._table = ContainerTable(self._daemon, lambda: self._watcher.connected)
+        self._watcher = Watcher(self._daemon, self._table, lambda: self._model.read().name)
+        self._replicas = Replicas(self._project, self._daemon, self._desired)
+        self._statistics = Statistics(self._daemon)
+        self._stack = Stack(
+            settings=settings,
+            project=self._project,
+            model=self._model,
+            table=self._table,
+            desired=self._desired,
+            replicas=self._replicas,
+            agent=agent,
+        )
+        self._looked = False
+
+    # Observing ---------------------------------------------------------------
+
+    def topology(self) -> Topology:
+        """
+        Return what should run and what runs.
+
+        Raises:
+            Unreachable: If engine or compose do not answer.
+        """
+        if self._looked:
+            self._watcher.start()  # who looks more than once is spared most questions
+        self._looked = True
+        if not self._model.prepared:
+            return Topology(running=False, services=())
+        model = self._model.read()
+        containers = self._table.read(model.name)
+        wanted = self._desired.wanted_up()
+        return compose_topology(model, self._desired.read(), containers, wanted=wanted)
+
+    def wait_for_change(self, timeout_seconds: float) -> bool:
+        """Block until something happened to a container since the last call."""
+        return self._watcher.wait(timeout_seconds)
+
+    def stats(self, topology: Topology) -> dict[str, ReplicaStats]:
+        """Return CPU and memory by replica, all processes of a container counted."""
+        return self._statistics.read(
+            {
+                replica.id: replica.pid
+                for service in topology.services
+                for replica in service.replicas
+                if replica.pid is not None
+            }
+        )
+
+    def logs(self, request: LogRequest) -> Iterator[LogLine | None]:
+        """Yield log lines merged in time order; the engine's time of each counts."""
+        return LogReader(self._daemon.host, self._named).read(request)
+
+    def exec(self, replica: str, command: Sequence[str], timeout_seconds: float) -> ExecResult:
+        """
+        Run *command* in the container of *replica*.
+
+        The replica's name among its words becomes the one that the container knows
+        itself by, which the product's own commands ask for.
+        """
+        container = self._require(replica)
+        if container.state != "running":
+            raise Unreachable(
+                f"{replica} does not run: {container.state}",
+                unchanged="nothing was changed",
+                remedy="fragrance status",
+            )
+        words = [container.known_as or word if word == replica else word for word in command]
+        return execute(self._daemon, container.id, replica, words, timeout_seconds)
+
+    def connection_url(self, service: str) -> str | None:
+        """Return the URL, with credentials, that the label of *service* describes."""
+        model = self._model.read()
+        found = model.service(service)
+        label = found.labels.get(URL_LABEL) if found is not None else None
+        if found is None or label is None:
+            return None
+        url = _with_secrets(label, found)
+        if url is None or "{address}" not in url:
+            return url
+        addresses = [
+            address
+            for container in self._table.read(model.name)
+            if container.service == service and container.state == "running"
+            for address in container.addresses.values()
+        ]
+        # Without an address nothing listens: the database's source says that it does not run.
+        return url.replace("{address}", addresses[0] if addresses else "127.0.0.1")
+
+    # Starting, removing, restarting ------------------------------------------
+
+    def replica_names(self, service: str, count: int, taken: Sequence[str]) -> list[str]:
+        """Return the *count* lowest free names."""
+        model = self._model.read()
+        model.require(service)
+        present = [name for name, _ in self._named()]
+        return lowest_free_names(service, count, {*taken, *present})
+
+    def start_replica(self, service: str, replica: str, labels: dict[str, str]) -> None:
+        """Make the container, as compose would, and start it."""
+        model = self._model.read()
+        self._replicas.start(model, model.require(service), replica, labels, self._fresh(model))
+
+    def start_command(self, service: str, replica: str) -> str:
+        """Return the nearest command of the docker CLI."""
+        name = self._model.read().name
+        return f"docker create --name {name}-{replica} (as compose makes {service}); docker start"
+
+    def remove_replica(self, replica: str, grace_seconds: float) -> None:
+        """Stop and remove the container, in the background."""
+        model = self._model.read()
+        self._replicas.remove(model, replica, grace_seconds, self._fresh(model))
+
+    def remove_command(self, replica: str, grace_seconds: float) -> str:
+        """Return the commands of the docker CLI."""
+        name = shlex.quote(f"{self._model.read().name}-{replica}")
+        return f"docker stop {name}, killed after {grace_seconds:g} s; docker rm {name}"
+
+    def restart_replica(self, replica: str, grace_seconds: float) -> None:
+        """Restart the container, in the background."""
+        self._replicas.restart(self._require(replica), replica, grace_seconds)
+
+    # The whole stack ---------------------------------------------------------
+
+    def bring_up(self, progress: Callable[[str], None]) -> None:
+        """Make what is missing and start everything; see :mod:`.bring_up`."""
+        bring_up(self._stack, progress)
+
+    def take_down(self, progress: Callable[[str], None], timeout_seconds: float) -> None:
+        """Stop agent and containers; containers, their logs and all data stay."""
+        take_down(self._stack, progress, timeout_seconds)
+
+    def revive(self) -> bool:
+        """
+        Start everything again if nothing runs though it should.
+
+        Single containers are the engine's affair, by their restart policy.
+        """
+        if not self._desired.wanted_up() or not self._model.prepared:
+            return False
+        model = self._model.read()
+        containers = self._table.read(model.name)
+        self._replicas.finish_removals(containers)
+        if not containers or any(c.alive or c.state == "created" for c in containers):
+            return False
+        start_again(self._stack)
+        return True
+
+    # -------------------------------------------------------------------------
+
+    def _fresh(self, model: Model) -> list[Container]:
+        """Return the containers as they are now, whatever events are still on their way."""
+        self._table.doubt_all()
+        return self._table.read(model.name)
+
+    def _named(self) -> list[tuple[str, Container]]:
+        model = self._model.read()
+        return [(c.short_name(model.name), c) for c in self._table.read(model.name)]
+
+    def _require(self, replica: str) -> Container:
+        for name, container in self._named():
+            if name == replica:
+                return container
+        raise UsageError(
+            f"there is no replica {replica!r}",
+            unchanged="nothing was changed",
+            remedy="fragrance status",
+        )
+
+
+def project_of(settings: Settings) -> ComposeProject:
+    """Return the project that is meant: the file given, else the product's own."""
+    own = PROJECT / "compose" / PRODUCT_FILE
+    file = settings.file or own
+    return ComposeProject(
+        files=(file.absolute(),), state=settings.state / "compose", ours=file.absolute() == own
+    )
+
+
+def _with_secrets(label: str, service: ServiceModel) -> str | None:
+    """Return *label* with the contents of the secrets it names; None if one is not there."""
+    url = label
+    while SECRET in url:
+        before, _, rest = url.partition(SECRET)
+        name, _, after = rest.partition("}")
+        try:
+            content = Path(service.secrets.get(name, "")).read_text(encoding="utf-8").strip()
+        except OSError:
+            return None
+        url = f"{before}{quote(content, safe='')}{after}"
+    return url
