@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from prometheus_client import REGISTRY, Counter, Gauge, Histogram, disable_created_metrics
 
+from backend.contracts.tasks import Queue
 from backend.contracts.traffic import NetworkTraffic
 
 # A second series per counter that nothing here reads.
@@ -37,4 +38,6 @@ RATE_LIMIT_OPEN = Counter(
 OVERSIZED = Counter("oversized_requests_total", "Requests with a body over the limit.")
 PUBLISHED = Counter("jobs_published_total", "Jobs put on the broker.", ("queue", "how"))
 PUBLISH_FAILED = Counter("jobs_publish_failed_total", "Jobs kept for later.", ("queue",))
+for _queue in Queue:  # shown before the first failure
+    PUBLISH_FAILED.labels(_queue.value)
 CIRCUIT_OPEN = Gauge("circuit_open", "1 while a dependency is given a rest.", ("dependency",))

@@ -52,12 +52,14 @@ def serve_metrics() -> None:
         REGISTRY,
         CollectorRegistry,
         ProcessCollector,
+        disable_created_metrics,
         start_http_server,
     )
     from prometheus_client.multiprocess import MultiProcessCollector
 
     from backend.contracts.traffic import NetworkTraffic
 
+    disable_created_metrics()  # type: ignore[no-untyped-call]  # untyped upstream
     registry = REGISTRY
     if os.environ.get(_DIRECTORY_VARIABLE):
         registry = CollectorRegistry()

@@ -14,6 +14,7 @@ from prometheus_client import (
 )
 
 from backend.contracts.tasks import Queue
+from backend.contracts.traffic import NetworkTraffic
 from backend.exporter.broker import BrokerReader
 from backend.exporter.events import EventFollower, TaskFigures
 from backend.exporter.watch import BrokerWatch
@@ -41,6 +42,7 @@ def serve(settings: Settings, host: str, port: int) -> None:
     disable_created_metrics()  # type: ignore[no-untyped-call] # prometheus_client leaves it untyped
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
+    registry.register(NetworkTraffic())
     reader = BrokerReader(settings)
     watch = BrokerWatch(reader.read)
     registry.register(watch)

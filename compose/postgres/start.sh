@@ -43,6 +43,7 @@ exec postgres \
     -c max_connections="$MAX_CONNECTIONS" \
     -c shared_buffers="$SHARED_BUFFERS" \
     -c shared_preload_libraries=pg_stat_statements \
+    -c pg_stat_statements.track_utility=off \
     -c log_min_duration_statement=1s \
     -c log_lock_waits=on \
     -c log_line_prefix='%m [%p] %q%u@%d '
