@@ -19,18 +19,22 @@ if [ ! -s "$PGDATA/PG_VERSION" ]; then
         --encoding=UTF8 --locale=C.UTF-8 --no-instructions
     # shellcheck disable=SC1003  # quotes are doubled, as SQL wants them
     password=$(sed "s/'/''/g" "$password_file")
-    # A failing statement must not write the password into the log.
-    postgres --single -j -D "$unfinished" -c log_min_error_statement=panic postgres <<SQL
+    # Reached over the socket only; a failing statement must not write the password into the log.
+    pg_ctl start --silent --wait --pgdata="$unfinished" --options="-c listen_addresses='' \
+        -c unix_socket_directories=/run/postgresql -c log_min_error_statement=panic \
+        -c hba_file=/etc/fragrance/pg_hba.conf -c ident_file=/etc/fragrance/pg_ident.conf \
+        -c shared_preload_libraries=pg_stat_statements"
+    psql --no-psqlrc --quiet --set=ON_ERROR_STOP=1 --username=postgres postgres <<SQL
 CREATE ROLE fragrance LOGIN CREATEDB PASSWORD '$password';
-
 GRANT pg_monitor, pg_signal_backend TO fragrance;
-
 CREATE EXTENSION pg_stat_statements;
-
+-- Only a superuser may: in the template, so that databases made later have it too.
+\connect template1
+CREATE EXTENSION vector;
 CREATE DATABASE fragrance OWNER fragrance;
-
 SQL
     password=
+    pg_ctl stop --silent --wait --mode=fast --pgdata="$unfinished"
     mv "$unfinished" "$PGDATA"
 fi
 
