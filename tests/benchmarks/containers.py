@@ -60,7 +60,6 @@ def measure() -> list[Figure]:
         watching = _watch(ours, environment)
         other: tuple[float, float] | None = None
         if peer:
-            # Its project panel needs the file's directory; with -f it finds it from here.
             other = _watch([peer, "-f", str(file)], environment)
         else:
             print(f"lazydocker is not measured: {PEER} does not name it", file=sys.stderr)
@@ -105,12 +104,14 @@ def _watch(command: Sequence[str], environment: Mapping[str, str]) -> tuple[floa
         before = _used([watcher, *watcher.children(recursive=True)]), _used(daemons)
         time.sleep(WATCH_SECONDS)
         after = _used([watcher, *watcher.children(recursive=True)]), _used(daemons)
+        if drawn.process.poll() is not None:
+            raise RuntimeError(f"{command[0]} ended by itself")
     ours, theirs = (100 * (b - a) / WATCH_SECONDS for a, b in zip(before, after, strict=True))
     return ours, theirs
 
 
 def _daemons() -> list[psutil.Process]:
-    names = {"dockerd", "containerd", "docker-proxy"}
+    names = {"dockerd", "containerd"}
     return [p for p in psutil.process_iter(["name"]) if p.info["name"] in names]
 
 

@@ -41,13 +41,13 @@ def in_terminal(
     fcntl.ioctl(child, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
     drawn = Drawn(
         subprocess.Popen(
-            command,
+            # The terminal controls it, as at a login: some programs open /dev/tty.
+            ["setsid", "--ctty", *command],
             cwd=PROJECT,
             env={**environment, "TERM": "xterm-256color"},
             stdin=child,
             stdout=child,
             stderr=child,
-            start_new_session=True,
         )
     )
     os.close(child)
