@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.compose_stack import compose_stack as compose_stack
 from tests.stack import Stack
 
 #: Set in CI: a machine without an engine fails the tests that need one.
