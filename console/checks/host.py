@@ -1,27 +1,49 @@
-"""Whether this host can run the stack: system, cores, memory, disk, namespaces."""
+"""
+Whether this host can run the stack at all, and what only the embedded runtime needs.
+
+What only containers need is in :mod:`console.checks.docker_host`.
+"""
 
 from __future__ import annotations
 
 import os
 import platform
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
+from console.checks.clock import judge_clock, read_clock
+from console.checks.reading import run
 from console.domain.checks import CheckResult, CheckStatus
+from console.domain.text import plain_text
 from console.settings import Settings
 
 GIB = 1024**3
-#: What the embedded stack needs at least: two app processes, two torch workers.
+#: What the stack needs at least: two app processes, two torch workers.
 MEMORY_NEEDED_BYTES = 4 * GIB
 DISK_NEEDED_BYTES = 5 * GIB
 CORES_WANTED = 2
+#: Older kernels lack what supervisor and containers use (pidfd, cgroup v2 as a whole).
+KERNEL_WANTED = (5, 10)
 
 
 def check_host(settings: Settings) -> list[CheckResult]:
-    """Return the answers of all host checks, in the order they are shown."""
-    return [_system(), _python(), _git(), _cores(), _memory(), _disk(settings), _namespaces()]
+    """Return what every runtime needs, in the order it is shown."""
+    return [
+        _system(),
+        _python(),
+        _git(),
+        _cores(),
+        _memory(),
+        _disk(settings),
+        judge_disk_kind(rotational(_existing(settings.state))),
+        judge_clock(read_clock()),
+    ]
+
+
+def check_embedded() -> list[CheckResult]:
+    """Return what only the embedded runtime needs."""
+    return [_namespaces()]
 
 
 def _result(name: str, ok: bool, summary: str, remedy: str, *, hard: bool = True) -> CheckResult:
@@ -30,10 +52,35 @@ def _result(name: str, ok: bool, summary: str, remedy: str, *, hard: bool = True
 
 
 def _system() -> CheckResult:
-    ok = sys.platform == "linux" and platform.machine() in {"x86_64", "aarch64"}
-    return _result(
-        "system", ok, f"{platform.system()} {platform.release()} {platform.machine()}", "use Linux"
-    )
+    return judge_system(sys.platform, platform.machine(), _distribution(), platform.release())
+
+
+def judge_system(system: str, machine: str, distribution: str, kernel: str) -> CheckResult:
+    """
+    Judge what this host runs.
+
+    Args:
+        system: As ``sys.platform``.
+        machine: As ``uname -m``.
+        distribution: Its own name and version, "" when it gives none.
+        kernel: Release of the kernel, ``6.1.0-37-amd64``.
+    """
+    if system != "linux" or machine not in {"x86_64", "aarch64"}:
+        return CheckResult(
+            "system", CheckStatus.FAIL, f"{system} {machine}", "use Linux on x86-64 or ARM64"
+        )
+    words = f"{distribution or 'Linux'}, kernel {kernel}, {machine}"
+    numbers = tuple(int(n) for n in kernel.split("-")[0].split(".")[:2] if n.isdigit())
+    wanted = ".".join(map(str, KERNEL_WANTED))
+    ok = len(numbers) == 2 and numbers >= KERNEL_WANTED
+    return _result("system", ok, words, f"upgrade to kernel {wanted} or newer", hard=False)
+
+
+def _distribution() -> str:
+    try:
+        return plain_text(platform.freedesktop_os_release().get("PRETTY_NAME", ""), 60)
+    except OSError:
+        return ""
 
 
 def _python() -> CheckResult:
@@ -42,12 +89,11 @@ def _python() -> CheckResult:
 
 
 def _git() -> CheckResult:
-    if shutil.which("git") is None:
+    said = run(["git", "--version"])
+    if not said.found:
         return CheckResult("git", CheckStatus.FAIL, "not found", "apt-get install git")
-    out = subprocess.run(
-        ["git", "--version"], capture_output=True, text=True, timeout=10, check=False
-    ).stdout.split()
-    version = out[2] if len(out) > 2 else ""
+    words = said.out.split()
+    version = words[2] if len(words) > 2 else ""
     numbers = [int(n) for n in version.split(".")[:2] if n.isdigit()]
     return _result("git", numbers >= [2, 30], version or "unknown", "install git 2.30 or newer")
 
@@ -71,21 +117,56 @@ def _memory() -> CheckResult:
         "memory",
         free >= MEMORY_NEEDED_BYTES,
         f"{free / GIB:.1f} GiB available",
-        f"free memory: the embedded stack needs {MEMORY_NEEDED_BYTES // GIB} GiB",
+        f"free memory: the stack needs {MEMORY_NEEDED_BYTES // GIB} GiB",
         hard=False,
     )
 
 
 def _disk(settings: Settings) -> CheckResult:
-    place = settings.state
-    while not place.exists() and place != place.parent:
-        place = place.parent
-    free = shutil.disk_usage(place).free
+    free = shutil.disk_usage(_existing(settings.state)).free
     return _result(
         "disk",
         free >= DISK_NEEDED_BYTES,
         f"{free / GIB:.1f} GiB free where the state lies",
         f"free disk: {DISK_NEEDED_BYTES // GIB} GiB are needed",
+    )
+
+
+def _existing(place: Path) -> Path:
+    """Return *place* or the nearest directory above that exists."""
+    while not place.exists() and place != place.parent:
+        place = place.parent
+    return place
+
+
+def rotational(place: Path, devices: Path = Path("/sys/dev/block")) -> bool | None:
+    """
+    Return whether the disk that holds *place* rotates; None when the kernel does not tell.
+
+    A partition has no queue of its own, its disk does; a filesystem that spans disks
+    or layers has no device at all.  A virtual disk rotates by default, whatever is below.
+    """
+    device = place.stat().st_dev
+    entry = devices / f"{os.major(device)}:{os.minor(device)}"
+    try:
+        where = entry.resolve(strict=True)
+        queue = next(p / "queue" for p in (where, where.parent) if (p / "queue").is_dir())
+        rotates = (queue / "rotational").read_text(encoding="ascii").strip() == "1"
+    except (OSError, StopIteration):
+        return None
+    virtual = any(part.startswith("virtio") for part in where.parts)
+    return None if rotates and virtual else rotates
+
+
+def judge_disk_kind(rotates: bool | None) -> CheckResult:
+    """Judge the kind of disk: one that rotates makes the database slow."""
+    if rotates is None:
+        return CheckResult(
+            "disk_kind", CheckStatus.UNKNOWN, "the kernel cannot tell", "lsblk --output NAME,ROTA"
+        )
+    words = "a rotating disk" if rotates else "solid state"
+    return _result(
+        "disk_kind", not rotates, words, "keep the state on a solid-state disk", hard=False
     )
 
 
@@ -96,15 +177,7 @@ def _namespaces() -> CheckResult:
     if not Path("/proc/self/ns/user").exists() or shutil.which("unshare") is None:
         ok = False
     else:
-        ok = (
-            subprocess.run(
-                ["unshare", "--user", "--map-user=1000", "--map-group=1000", "true"],
-                capture_output=True,
-                timeout=10,
-                check=False,
-            ).returncode
-            == 0
-        )
+        ok = run(["unshare", "--user", "--map-user=1000", "--map-group=1000", "true"]).ok
     # Without them PostgreSQL runs as `nobody`, with its data outside the state.
     return _result(
         "postgres",

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import psutil
 import pytest
 
-from console.checks.host import check_host
+from console.checks.host import check_embedded, check_host
 from console.domain.checks import CheckResult, CheckStatus
 from console.settings import Settings
 
@@ -20,8 +20,9 @@ def check(name: str, state: Path) -> CheckResult:
 
 def test_every_check_answers_once_and_whatever_is_not_well_has_a_remedy(tmp_path: Path) -> None:
     results = check_host(Settings(tmp_path, tmp_path / "not" / "there" / "yet"))
+    results += check_embedded()
 
-    assert len({r.id for r in results}) == len(results) > 5
+    assert len({r.id for r in results}) == len(results) > 6
     assert all(r.summary for r in results)
     assert all(r.remedy for r in results if r.status is not CheckStatus.PASS)
 
@@ -42,6 +43,6 @@ def test_little_memory_warns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_a_missing_git_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shutil, "which", lambda _: None)
+    monkeypatch.setenv("PATH", str(tmp_path))
 
     assert check("git", tmp_path).status is CheckStatus.FAIL
