@@ -140,6 +140,33 @@ class RestartsReplica(Protocol):
 
 
 @runtime_checkable
+class Routes(Protocol):
+    """
+    Capability: say which replicas the proxy sends requests to.
+
+    Where a replica stands is in its :attr:`console.domain.services.ReplicaFact.route`.
+    """
+
+    def routes(self, service: str) -> bool:
+        """Whether the proxy's members of *service* are ours to set; pure."""
+
+    def set_route(self, replica: str, *, member: bool) -> None:
+        """
+        Let *replica* get requests, or no new ones any more.
+
+        Returns once the proxy answers with the new configuration; requests it had
+        sent before may still be going on.  Idempotent.
+
+        Raises:
+            Unreachable: If the proxy does not answer.
+            ConsoleError: If it declines; it goes on as before.
+        """
+
+    def route_command(self, replica: str, *, member: bool) -> str:
+        """Return what :meth:`set_route` does, for the operator."""
+
+
+@runtime_checkable
 class StartsStack(Protocol):
     """Capability: bring the whole stack up from nothing, and down again."""
 

@@ -159,6 +159,8 @@ def _build_replica(
         active_tasks=beat.active if beat is not None else None,
         reserved_tasks=beat.reserved if beat is not None else None,
         accepting=beat.accepting if beat is not None else None,
+        probed=verdict.probed,
+        route=fact.route,
     )
 
 

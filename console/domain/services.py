@@ -40,6 +40,20 @@ class ReplicaState(StrEnum):
     UNKNOWN = "unknown"
 
 
+class Route(StrEnum):
+    """
+    Whether the proxy sends requests to a replica.
+
+    ``leaving``: no new ones, while workers of the proxy's old configuration may
+    still be at some; ``pending``: what is written is not in force (yet).
+    """
+
+    IN = "in"
+    OUT = "out"
+    LEAVING = "leaving"
+    PENDING = "pending"
+
+
 @dataclass(frozen=True, slots=True)
 class RuntimeHealth:
     """
@@ -74,6 +88,8 @@ class ReplicaFact:
         checked: What the runtime's own health check says; None where it has none.
         reports_as: Name under which it knows itself and reports to the broker,
             where that is not the name it is known by here (a container's host name).
+        route: Whether the proxy sends requests to it; None where that is not ours
+            to say.
     """
 
     id: str
@@ -88,6 +104,7 @@ class ReplicaFact:
     metrics_url: str | None = None
     checked: RuntimeHealth | None = None
     reports_as: str | None = None
+    route: Route | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +166,8 @@ class Replica:
     One replica in a snapshot: the fact joined with probes and statistics.
 
     ``cpu_ratio`` is cores used ÷ limit (÷ one core where there is no limit).
+    ``probed`` is False where nothing tells whether it works; ``route`` is None
+    where no proxy of ours is before it.
     ``active_tasks`` (running), ``reserved_tasks`` (held, not started) and
     ``accepting`` are None for anything but a worker that sends heartbeats.
     """
@@ -168,6 +187,8 @@ class Replica:
     active_tasks: int | None = None
     reserved_tasks: int | None = None
     accepting: bool | None = None
+    probed: bool = True
+    route: Route | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from console.domain.plans import Json, Risk, Step
 from console.domain.services import Health, Replica, ReplicaState, Role, Service
 from console.errors import NotSupported
 from console.operations.request import PlanRequest
-from console.ports import RemovesReplica, RestartsReplica, StartsReplicas
+from console.ports import RemovesReplica, RestartsReplica, Routes, StartsReplicas
 
 #: A replica that stops by itself within this time is not killed, seconds; the
 #: application finishes its requests within 30 s.
@@ -21,9 +21,14 @@ START_TIMEOUT_SECONDS = 60.0
 GATE_TIMEOUT_SECONDS = 180.0
 #: The longest task; an operator who does not want to wait cancels.
 DRAIN_TIMEOUT_SECONDS = 1800.0
+#: For a proxy to load and answer with another configuration.
+ROUTE_TIMEOUT_SECONDS = 60.0
+#: For it to look up the address of a member that is new.
+ROUTE_HOLD_SECONDS = 1.0
 
-#: How long a new replica must stay healthy before it counts, by runtime.
-HOLD_SECONDS = {"embedded": 1.0}
+#: How long a new replica must stay healthy before it counts, by runtime; a new release
+#: is given longer by whoever plans it.
+HOLD_SECONDS = {"embedded": 1.0, "compose": 5.0}
 DEFAULT_HOLD_SECONDS = 30.0
 
 
@@ -126,6 +131,53 @@ def undrain_step(replica: str, undoes: str) -> Step:
         command=f"exec {replica}: {' '.join(command)}",
         risk=Risk.LOW,
         timeout_seconds=GATE_TIMEOUT_SECONDS,
+        undoes=undoes,
+    )
+
+
+def is_routed(request: PlanRequest, service: Service) -> bool:
+    """Whether a proxy is to be told which replicas of *service* get requests."""
+    runtime = request.runtime
+    drains = service.labels.get("console.drain") == "http"
+    return drains and isinstance(runtime, Routes) and runtime.routes(service.name)
+
+
+def route_step(
+    request: PlanRequest, replica: str, *, name: str | None = None, undoes: str | None = None
+) -> Step:
+    """Return the step after which the proxy sends requests to *replica*."""
+    assert isinstance(request.runtime, Routes)  # noqa: S101 -- see is_routed
+    return Step(
+        name=name or f"route-{replica}",
+        kind="route_replica",
+        arguments={"replica": replica, "hold_seconds": ROUTE_HOLD_SECONDS},
+        command=request.runtime.route_command(replica, member=True),
+        risk=Risk.LOW,
+        timeout_seconds=ROUTE_TIMEOUT_SECONDS,
+        undoes=undoes,
+    )
+
+
+def unroute_step(
+    request: PlanRequest,
+    replica: str,
+    *,
+    undoes: str | None = None,
+    wait: bool = True,
+    previous: dict[str, Json] | None = None,
+) -> Step:
+    """Return the step after which no request is sent to *replica* and none is under way."""
+    assert isinstance(request.runtime, Routes)  # noqa: S101 -- see is_routed
+    arguments: dict[str, Json] = {"replica": replica, "wait": wait}
+    if previous is not None:
+        arguments["previous"] = previous
+    return Step(
+        name=f"unroute-{replica}",
+        kind="unroute_replica",
+        arguments=arguments,
+        command=request.runtime.route_command(replica, member=False),
+        risk=Risk.LOW,
+        timeout_seconds=DRAIN_TIMEOUT_SECONDS,
         undoes=undoes,
     )
 

@@ -14,9 +14,12 @@ from console.operations.making import (
     drain_step,
     drains_by_celery,
     gate_step,
+    is_routed,
     not_supported,
     restart_step,
+    route_step,
     undrain_step,
+    unroute_step,
 )
 from console.operations.request import PlanRequest
 from console.operations.scale import check_seen
@@ -116,12 +119,25 @@ def _restart(
     if drains_by_celery(service) and runs and replica.health is Health.HEALTHY:
         steps.append(drain_step(replica.name, previous=previous))
         back.insert(0, undrain_step(replica.name, undoes=f"drain-{replica.name}"))
+    routed = is_routed(request, service) and not alone
+    if routed:
+        steps.append(unroute_step(request, replica.name, previous=previous))
     steps.append(
         restart_step(request, replica, previous, Risk.MEDIUM if alone else Risk.LOW)
         if service.role not in _SHARED
         else restart_step(request, replica, previous, Risk.HIGH)
     )
     steps.append(gate_step(request, service, replica.name))
+    if routed:
+        steps.append(route_step(request, replica.name))
+        back.append(
+            route_step(
+                request,
+                replica.name,
+                name=f"reroute-{replica.name}",
+                undoes=f"unroute-{replica.name}",
+            )
+        )
     return steps, back
 
 

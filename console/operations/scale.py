@@ -20,10 +20,13 @@ from console.operations.making import (
     drain_step,
     drains_by_celery,
     gate_step,
+    is_routed,
     not_supported,
+    route_step,
     start_step,
     stop_step,
     undrain_step,
+    unroute_step,
 )
 from console.operations.request import PlanRequest
 from console.operations.world import RUNTIME_SOURCE, present_names, present_replicas
@@ -189,8 +192,13 @@ def _up(request: PlanRequest, target: _Target) -> tuple[list[Step], list[Step], 
     names = request.runtime.replica_names(service.name, target.added, taken)
     starts = [start_step(request, service, name) for name in names]
     gates = [gate_step(request, service, name) for name in names]
+    routed = is_routed(request, service)
+    if routed:
+        gates += [route_step(request, name) for name in names]
     back: list[Step] = []
     for name in reversed(names):
+        if routed:
+            back.append(unroute_step(request, name, undoes=f"route-{name}"))
         if drains_by_celery(service):
             back.append(drain_step(name, undoes=f"gate-{name}"))
         back.append(stop_step(request, name, risk=Risk.LOW, undoes=f"start-{name}"))
@@ -202,12 +210,15 @@ def _down(request: PlanRequest, target: _Target) -> tuple[list[Step], list[Step]
     service = target.service
     emergency = bool(request.wish.get("emergency"))
     drained = drains_by_celery(service) and not emergency
+    routed = is_routed(request, service)
     leaving = sorted(target.present, key=_least_missed)[: target.removed]
     steps: list[Step] = []
     back: list[Step] = []
     for number, replica in enumerate(leaving, 1):
         if drained:
             steps.append(drain_step(replica.name))
+        if routed:
+            steps.append(unroute_step(request, replica.name, wait=not emergency))
         steps.append(
             stop_step(
                 request,
@@ -224,6 +235,8 @@ def _down(request: PlanRequest, target: _Target) -> tuple[list[Step], list[Step]
         if drained:
             back.append(undrain_step(replica.name, undoes=f"drain-{replica.name}"))
         back.append(gate_step(request, service, replica.name))
+        if routed:
+            back.append(route_step(request, replica.name, undoes=f"unroute-{replica.name}"))
     return steps, back
 
 

@@ -11,6 +11,7 @@ from console.ports import Runtime, StepKind
 from console.steps.drain_replica import DrainReplica, UndrainReplica
 from console.steps.gate_replica import GateReplica
 from console.steps.restart_replica import RestartReplica
+from console.steps.route_replica import RouteReplica, UnrouteReplica
 from console.steps.start_replica import StartReplica
 from console.steps.stop_replica import StopReplica
 from console.steps.watch_service import WatchService
@@ -23,6 +24,8 @@ def step_kinds(runtime: Runtime) -> dict[str, StepKind]:
         GateReplica(runtime),
         DrainReplica(runtime),
         UndrainReplica(runtime),
+        RouteReplica(runtime),
+        UnrouteReplica(runtime),
         StopReplica(runtime),
         RestartReplica(runtime),
         WatchService(),

@@ -33,7 +33,7 @@ class GateReplica:
             return replica
         if replica is None:
             return Observation(False, "not there", coming=True)
-        if not step.arguments.get("probed", True):
+        if not step.arguments.get("probed", True) or not replica.probed:
             runs = replica.state is ReplicaState.RUNNING
             return Observation(runs, replica.state.value, coming=True)
         if replica.health is Health.UNKNOWN:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from console.domain.services import Role
 from console.errors import Busy, ConsoleError, Refused
 from console.runtimes.compose.agent_keeper import keep_agent, let_agent_go
 from console.runtimes.compose.containers import Container, ContainerTable
@@ -13,6 +14,7 @@ from console.runtimes.compose.model import Model, ModelFile
 from console.runtimes.compose.observe import desired_names
 from console.runtimes.compose.project import NAME_FILE, ComposeProject
 from console.runtimes.compose.replicas import Replicas
+from console.runtimes.compose.routing import Routing
 from console.runtimes.files import write_atomic
 from console.runtimes.locks import FileLock
 from console.settings import PROJECT, Settings
@@ -50,6 +52,7 @@ class Stack:
     table: ContainerTable
     desired: DesiredFile
     replicas: Replicas
+    routing: Routing
     agent: bool
 
     def look(self, model: Model) -> list[Container]:
@@ -138,6 +141,7 @@ def _start(stack: Stack, model: Model, containers: Sequence[Container], progress
     if stack.project.ours:
         up = ["up", "--detach", "--no-build", *keep]
         stack.project.stream([*up, "--wait", *STORES], progress, STORES_SECONDS, PROFILES)
+        _write_members(stack, model, containers)
         progress("migrating the database")
         stack.project.stream(["run", "--rm", MIGRATION], progress, MIGRATE_SECONDS, "setup")
     else:
@@ -147,6 +151,19 @@ def _start(stack: Stack, model: Model, containers: Sequence[Container], progress
     scales = _scales(stack, model, present, profiles)
     stack.project.stream([*up, *scales], progress, UP_SECONDS, profiles)
     _start_missing(stack, model)
+
+
+def _write_members(stack: Stack, model: Model, containers: Sequence[Container]) -> None:
+    """Let the proxy begin with the replicas that there will be."""
+    present = _names(stack, model, containers)
+    proxies = [s.name for s in model.services if s.role is Role.PROXY]
+    if any(c.alive for c in containers if c.service in proxies):
+        return  # it runs: who it sends to is its operations' affair
+    desired = stack.desired.read()
+    for service in model.services:
+        if stack.routing.serves(service):
+            names = desired_names(service, desired, present.get(service.name, []))
+            stack.routing.write_first(service.name, [f"{model.name}-{name}" for name in names])
 
 
 def _scales(

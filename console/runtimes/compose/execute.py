@@ -106,12 +106,12 @@ def _kill(daemon: Daemon, name: str) -> None:
         pid = int(daemon.call(lambda c: c.exec_inspect(name)).get("Pid") or 0)
     except ConsoleError:
         return
-    for victim in reversed(_descendants(pid)) if pid > 1 else ():
+    for victim in reversed(descendants(pid)) if pid > 1 else ():
         with contextlib.suppress(OSError):
             os.kill(victim, signal.SIGKILL)
 
 
-def _descendants(pid: int) -> list[int]:
+def descendants(pid: int) -> list[int]:
     """Return *pid* and the processes below it, parents first."""
     found = [pid]
     for parent in found:

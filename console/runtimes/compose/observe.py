@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
-from console.domain.services import ReplicaFact, ReplicaState, ServiceFact, Topology
+from console.domain.services import ReplicaFact, ReplicaState, Route, ServiceFact, Topology
 from console.runtimes.compose.containers import Container
 from console.runtimes.compose.desired import Desired
 from console.runtimes.compose.model import Model, ServiceModel
@@ -26,7 +27,12 @@ _STATES = {
 
 
 def compose_topology(
-    model: Model, desired: Desired, containers: Sequence[Container], *, wanted: bool
+    model: Model,
+    desired: Desired,
+    containers: Sequence[Container],
+    routes: Mapping[str, Route],
+    *,
+    wanted: bool,
 ) -> Topology:
     """
     Join desired and observed state.
@@ -35,13 +41,14 @@ def compose_topology(
     they were for, are left out.
 
     Args:
+        routes: Where the replicas behind the proxy stand, by container id.
         wanted: Whether the stack was started here and not stopped since.
     """
     by_service: dict[str, list[Container]] = {service.name: [] for service in model.services}
     for container in containers:
         by_service.setdefault(container.service, []).append(container)
     services = [
-        _service(model.name, service, desired, by_service[service.name])
+        _service(model.name, service, desired, by_service[service.name], routes)
         for service in model.services
         if _is_shown(service, desired, by_service[service.name])
     ]
@@ -49,7 +56,7 @@ def compose_topology(
     known = {service.name for service in model.services}
     for name in sorted(by_service.keys() - known):
         stray = ServiceModel(name=name, config_hash="", replicas=0, profiles=("removed",))
-        services.append(_service(model.name, stray, desired, by_service[name]))
+        services.append(_service(model.name, stray, desired, by_service[name], routes))
     alive = any(c.alive for c in containers)
     running = alive or (wanted and bool(containers) and _all_new(containers))
     return Topology(
@@ -88,10 +95,17 @@ def _is_shown(service: ServiceModel, desired: Desired, containers: Sequence[Cont
 
 
 def _service(
-    project: str, service: ServiceModel, desired: Desired, containers: Sequence[Container]
+    project: str,
+    service: ServiceModel,
+    desired: Desired,
+    containers: Sequence[Container],
+    routes: Mapping[str, Route],
 ) -> ServiceFact:
     facts = [
-        _replica(container.short_name(project), service, desired, container)
+        replace(
+            _replica(container.short_name(project), service, desired, container),
+            route=routes.get(container.id),
+        )
         for container in containers
     ]
     facts.sort(key=lambda fact: _number(fact.name))

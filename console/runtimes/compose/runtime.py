@@ -21,6 +21,7 @@ from console.runtimes.compose.model import Model, ModelFile, ServiceModel
 from console.runtimes.compose.observe import compose_topology
 from console.runtimes.compose.project import ComposeProject
 from console.runtimes.compose.replicas import Replicas
+from console.runtimes.compose.routing import Routing
 from console.runtimes.compose.statistics import Statistics
 from console.runtimes.naming import lowest_free_names
 from console.settings import PROJECT, Settings
@@ -60,6 +61,7 @@ class ComposeRuntime:
         self._table = ContainerTable(self._daemon, lambda: self._watcher.connected)
         self._watcher = Watcher(self._daemon, self._table, lambda: self._model.read().name)
         self._replicas = Replicas(self._project, self._daemon, self._desired)
+        self._routing = Routing(self._project.state / "nginx" / "upstreams", self._daemon)
         self._statistics = Statistics(self._daemon)
         self._stack = Stack(
             settings=settings,
@@ -68,6 +70,7 @@ class ComposeRuntime:
             table=self._table,
             desired=self._desired,
             replicas=self._replicas,
+            routing=self._routing,
             agent=agent,
         )
         self._looked = False
@@ -89,7 +92,8 @@ class ComposeRuntime:
         model = self._model.read()
         containers = self._table.read(model.name)
         wanted = self._desired.wanted_up()
-        return compose_topology(model, self._desired.read(), containers, wanted=wanted)
+        routes = self._routing.routes(model, containers)
+        return compose_topology(model, self._desired.read(), containers, routes, wanted=wanted)
 
     def wait_for_change(self, timeout_seconds: float) -> bool:
         """Block until something happened to a container since the last call."""
@@ -178,6 +182,33 @@ class ComposeRuntime:
     def restart_replica(self, replica: str, grace_seconds: float) -> None:
         """Restart the container, in the background."""
         self._replicas.restart(self._require(replica), replica, grace_seconds)
+
+    # Routing -----------------------------------------------------------------
+
+    def routes(self, service: str) -> bool:
+        """Whether our proxy sends requests to *service*."""
+        if not self._model.prepared:
+            return False
+        found = self._model.read().service(service)
+        return found is not None and self._routing.serves(found)
+
+    def set_route(self, replica: str, *, member: bool) -> None:
+        """Write the members, have nginx load them, and see that it did."""
+        model = self._model.read()
+        containers = self._fresh(model)
+        names = {c.short_name(model.name): c for c in containers}
+        if replica not in names and not member:
+            return
+        container = names.get(replica) or self._require(replica)
+        service = model.require(container.service)
+        self._routing.set_member(model, service, container.name, containers, member=member)
+
+    def route_command(self, replica: str, *, member: bool) -> str:
+        """Return what is done to nginx."""
+        change = "add" if member else "take out"
+        return f"{change} {replica} in nginx/upstreams; nginx -t; SIGHUP to nginx; prove it" + (
+            "" if member else "; wait until its old workers are gone"
+        )
 
     # The whole stack ---------------------------------------------------------
 

@@ -1,0 +1,152 @@
+"""The compose runtime on a real engine: what compose itself then thinks of our containers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.contract.runtimes import docker
+from tests.stack import wait_for
+from tests.toy_compose import Load, ToyProject
+
+pytestmark = pytest.mark.docker
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ToyProject]:
+    made = ToyProject(tmp_path_factory.mktemp("toy") / "project")
+    try:
+        started = made.stack.fragrance("start", "--detach", timeout=120)
+        assert started.returncode == 0, started.stderr
+        yield made
+    finally:
+        made.remove()
+
+
+def scale(project: ToyProject, *targets: str) -> None:
+    done = project.stack.fragrance("scale", *targets, "--yes", timeout=180)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_what_we_add_is_what_compose_would_have_made(project: ToyProject) -> None:
+    scale(project, "app=3")
+
+    first, third = (
+        json.loads(docker("inspect", f"{project.name}-app-{number}"))[0] for number in (1, 3)
+    )
+    ours = {"console.operation", "com.docker.compose.container-number"}
+    assert third["Config"]["Labels"]["console.operation"].startswith("op-")
+    assert third["Config"]["Labels"]["com.docker.compose.container-number"] == "3"
+    for part in ("Env", "Cmd", "Entrypoint", "Healthcheck", "User", "StopSignal", "Image"):
+        assert third["Config"].get(part) == first["Config"].get(part), part
+    assert {k: v for k, v in third["Config"]["Labels"].items() if k not in ours} == {
+        k: v for k, v in first["Config"]["Labels"].items() if k not in ours
+    }
+    assert third["HostConfig"] == first["HostConfig"]
+    assert sorted(m["Destination"] for m in third["Mounts"]) == sorted(
+        m["Destination"] for m in first["Mounts"]
+    )
+    networks = first["NetworkSettings"]["Networks"]
+    assert third["NetworkSettings"]["Networks"].keys() == networks.keys()
+    for name, network in third["NetworkSettings"]["Networks"].items():
+        assert set(network["Aliases"]) - {third["Name"][1:]} == set(networks[name]["Aliases"]) - {
+            first["Name"][1:]
+        }
+
+
+def test_a_later_up_recreates_nothing(project: ToyProject) -> None:
+    scale(project, "app=3")
+    before = project.containers("app")
+
+    up = ["--file", str(project.file), "up", "--detach", "--no-deps", "--scale", "app=3"]
+    environment = f"FRAGRANCE_COMPOSE_STATE={project.state / 'compose'}"
+    env_file = project.directory / "env"
+    env_file.write_text(environment + "\n")
+    docker("compose", "--env-file", str(env_file), *up, "app")
+
+    assert project.containers("app") == before
+
+
+def test_the_chosen_replica_goes_and_its_name_comes_back(project: ToyProject) -> None:
+    scale(project, "app=3")
+    before = project.containers("app")
+    scale(project, "app=2")
+    assert sorted(project.containers("app")) == sorted(before)[:2]
+    scale(project, "app=3")
+    after = project.containers("app")
+    assert after.keys() == before.keys()
+    assert project.members() == sorted(before)
+
+
+def test_a_service_at_nothing_comes_back_as_compose_makes_it(project: ToyProject) -> None:
+    labels = docker("inspect", "-f", "{{json .Config.Labels}}", f"{project.name}-store-1")
+    scale(project, "store=0")
+    assert project.containers("store") == {}
+    scale(project, "store=1")
+    again = docker("inspect", "-f", "{{json .Config.Labels}}", f"{project.name}-store-1")
+    hashes = [json.loads(text)["com.docker.compose.config-hash"] for text in (labels, again)]
+    assert hashes[0] == hashes[1]
+    assert list(project.containers("store")) == [f"{project.name}-store-1"]
+
+
+def test_no_request_is_lost_when_replicas_come_go_and_restart(project: ToyProject) -> None:
+    scale(project, "app=2")
+    load = Load(project.port)
+    with load.running():
+        wait_for(lambda: load.done > 100, 20, "requests are answered")
+        scale(project, "app=4")
+        wait_for(lambda: len(load.replicas) >= 4, 20, "the new ones get requests")
+        restarted = project.stack.fragrance("restart", "app", "--yes", timeout=240)
+        assert restarted.returncode == 0, restarted.stdout + restarted.stderr
+        scale(project, "app=2")
+    assert load.failures == []
+    assert load.done > 1000
+
+
+def test_a_configuration_that_nginx_declines_changes_nothing(project: ToyProject) -> None:
+    scale(project, "app=2")
+    config = project.directory / "nginx.conf"
+    good, members = config.read_text(), project.members()
+    try:
+        config.write_text(good.replace("events {", "nonsense;\nevents {"))
+        done = project.stack.fragrance("scale", "app=3", "--yes", timeout=180)
+        assert done.returncode == 1, done.stdout + done.stderr
+        assert "nginx declines" in done.stdout + done.stderr
+        assert project.members() == members
+        assert sorted(project.containers("app")) == sorted(members)
+    finally:
+        config.write_text(good)
+
+
+def test_a_death_is_on_screen_soon_and_in_words(project: ToyProject) -> None:
+    before = project.stack.service("store")["replicas"][0]
+    docker("kill", "--signal", "KILL", f"{project.name}-store-1")
+
+    found = wait_for(
+        lambda: (lambda s: s if s["ready"] == 0 else None)(project.stack.service("store")),
+        5,
+        "the death is seen",
+    )
+    assert found["health"] == "unhealthy"
+    assert "killed by SIGKILL" in found["reason"]
+    done = project.stack.fragrance("restart", "store", "--yes", timeout=120)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert project.stack.service("store")["replicas"][0]["id"] == before["id"]
+
+
+def test_credentials_come_from_the_secrets_file(project: ToyProject) -> None:
+    from console.bootstrap import build_runtime
+    from console.clock import SystemClock
+    from console.settings import load_settings
+
+    settings = load_settings(state=str(project.state), file=str(project.file), environ={})
+    url = build_runtime(settings, SystemClock()).connection_url("store")
+
+    assert url is not None
+    assert url.startswith("redis://:p%40ss%2Fword@172.") or "p%40ss%2Fword@" in url
+    picture = Path(project.state / "picture.json").read_text()
+    assert "p%40ss" not in picture
+    assert "p@ss" not in picture
