@@ -38,6 +38,8 @@ COMMAND_SECONDS = 60.0
 SOURCE_LABEL = "console.source"
 IMAGES_FILE = "images.json"
 DEFAULT_BASE = "python:3.11-slim"
+#: What a step of a build says, after its number and time.
+_STEP_OUTPUT = re.compile(r"#\d+ \d+\.\d+ (.+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +167,7 @@ def _stream(
     command: Sequence[str], project: Path, seconds: float, progress: Progress, failed: str
 ) -> None:
     """Run a command, handing on each line; raise with its last ones when it fails."""
-    last: deque[str] = deque(maxlen=12)
+    last: deque[str] = deque(maxlen=60)
     late = threading.Event()
     try:
         process = subprocess.Popen(
@@ -198,12 +200,18 @@ def _stream(
     finally:
         timer.cancel()
     if process.returncode != 0:
-        why = f"it did not end within {seconds:g} s" if late.is_set() else "\n  ".join(last)
+        why = f"it did not end within {seconds:g} s" if late.is_set() else _reason(list(last))
         raise ConsoleError(
             f"{failed}:\n  {why}",
             unchanged="images of before are there under their tags",
             remedy="docker info; compose/engine/setup makes what is missing",
         )
+
+
+def _reason(lines: Sequence[str]) -> str:
+    """Return what the step that failed said; the builder itself ends by quoting the Dockerfile."""
+    said = [found[1] for line in lines if (found := _STEP_OUTPUT.match(line))]
+    return "\n  ".join([*(said or lines)[-8:], *([lines[-1]] if said else [])])
 
 
 def _source_of(project: Path, recipe: Recipe, base: str) -> str:
