@@ -147,6 +147,11 @@ class Settings(BaseSettings):
     def _short_environment(cls, value: object) -> object:
         return _ALIASES.get(value, value) if isinstance(value, str) else value
 
+    @field_validator("sentry_dsn", mode="before")
+    @classmethod
+    def _empty_is_none(cls, value: object) -> object:
+        return value or None
+
     @field_validator("replica_name")
     @classmethod
     def _expand_host_name(cls, value: str) -> str:

@@ -44,6 +44,9 @@ PORT_RANGE = 100
 GENERATED = ("postgres_password", "redis_password", "secret_key", "grafana_admin_password")
 EMPTY = ("sentry_dsn", "alert_webhook_url")
 
+#: Read by ourselves: for nginx, and for the builds of images.
+OWN_VARIABLES = frozenset({"EDGE_RATE_PER_KEY", "EDGE_RATE_PER_ADDRESS", "PYTHON_BASE"})
+
 HEADER = """\
 # Settings of this stack on Docker, explained in .env.example.  Made once to fit this host
 # and never changed by itself again: edit what you like.  Secrets are in the directory
@@ -113,8 +116,7 @@ def known_variables(project: Path) -> dict[str, str]:
 def _first_variables(
     directory: Path, project: Path, daemon: Daemon, progress: Progress
 ) -> dict[str, str]:
-    known = known_variables(project).keys() - _NOT_FROM_SHELL
-    known |= {"EDGE_RATE_PER_KEY", "EDGE_RATE_PER_ADDRESS"}
+    known = (known_variables(project).keys() | OWN_VARIABLES) - _NOT_FROM_SHELL
     given = {name: os.environ[name] for name in sorted(known) if os.environ.get(name)}
     host: Mapping[str, object] = daemon.call(lambda client: client.info())
     cores, memory = int(str(host["NCPU"])), int(str(host["MemTotal"])) // 1024**2
