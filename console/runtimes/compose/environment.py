@@ -20,7 +20,7 @@ from console.runtimes.compose.daemon import Daemon
 from console.runtimes.compose.edge import prepare_edge
 from console.runtimes.compose.limits import fitted_limits
 from console.runtimes.files import write_atomic
-from console.settings import ENVIRONMENT_FILE
+from console.settings import ENVIRONMENT_FILE, PRODUCTION
 
 Progress = Callable[[str], None]
 
@@ -129,7 +129,7 @@ def _first_variables(
     variables |= _free_ports(given, progress)
     variables |= fitted_limits(cores, memory, given, progress)
     recorded = directory.parent / ENVIRONMENT_FILE
-    if recorded.exists():
+    if recorded.exists() and given.get("APP_ENV") not in PRODUCTION:
         given["APP_ENV"] = recorded.read_text(encoding="utf-8").strip()
     return variables | given
 
