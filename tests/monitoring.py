@@ -13,10 +13,11 @@ from typing import Any
 
 import yaml
 
+from console.runtimes.compose.environment import SERVICES_BASE, known_variables
+
 PROJECT = Path(__file__).parents[1]
 COMPOSE = PROJECT / "compose"
 RULE_FILES = ("recording_rules.yml", "alert_rules.yml")
-SERVICES_IMAGE = "fragrance-base-services:local"
 
 
 @dataclass(frozen=True)
@@ -78,14 +79,28 @@ def measured(expression: str) -> list[str]:
     return parts
 
 
-def run_tool(*command: str) -> subprocess.CompletedProcess[str]:
-    """Run promtool or amtool on the configuration, without a network."""
+def run_tool(program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run promtool, amtool or a shell with it on the configuration, without a network."""
     mounts = [
         part
         for name in ("prometheus", "alertmanager")
         for part in ("-v", f"{COMPOSE / name}:/etc/{name}:ro")
     ]
-    return subprocess.run(
-        ["docker", "run", "--rm", "--network", "none", *mounts, SERVICES_IMAGE, *command],
-        capture_output=True, text=True, timeout=120, check=False,
+    return _docker(
+        "run", "--rm", "--network=none", *mounts, f"--entrypoint={program}",
+        _image("PROMETHEUS_IMAGE" if program == "promtool" else "ALERTMANAGER_IMAGE"), *arguments,
     )  # fmt: skip
+
+
+@cache
+def _image(variable: str) -> str:
+    """Return the image as the stack chooses it: the local base, else upstream's."""
+    if _docker("image", "inspect", SERVICES_BASE).returncode == 0:
+        return SERVICES_BASE
+    return known_variables(PROJECT)[variable]
+
+
+def _docker(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["docker", *arguments], capture_output=True, text=True, timeout=120, check=False
+    )
