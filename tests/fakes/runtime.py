@@ -18,6 +18,7 @@ from console.domain.services import (
     ReplicaState,
     ReplicaStats,
     Role,
+    Route,
     ServiceFact,
     Topology,
 )
@@ -83,6 +84,10 @@ class FakeRuntime:
         self.answers: dict[tuple[str, ...], ExecResult] = {}
         self.figures: dict[str, ReplicaStats] = {}
         self.urls: dict[str, str] = {}
+        #: Services behind a proxy that can be told, and the replicas it sends to.
+        self.routed: set[str] = set()
+        self.members: set[str] = set()
+        self.refuse_route: ConsoleError | None = None
         self._running = False
         self._supervised = False
         self._seeded = False
@@ -150,7 +155,10 @@ class FakeRuntime:
                 name=name,
                 role=service.role,
                 desired=len(service.replicas.keys() - service.leaving),
-                replicas=tuple(sorted(service.replicas.values(), key=_number)),
+                replicas=tuple(
+                    replace(r, route=self._route(name, r.name))
+                    for r in sorted(service.replicas.values(), key=_number)
+                ),
                 labels={"console.role": service.role.value, **service.labels},
             )
             for name, service in self._services.items()
@@ -247,6 +255,20 @@ class FakeRuntime:
         self.commands.append(("restart", replica, f"{grace_seconds:g}"))
         self._update(replica, self._started)
 
+    def routes(self, service: str) -> bool:
+        return service in self.routed
+
+    def set_route(self, replica: str, *, member: bool) -> None:
+        self._reach()
+        self.commands.append(("route" if member else "unroute", replica))
+        if self.refuse_route is not None:
+            raise self.refuse_route
+        (self.members.add if member else self.members.discard)(replica)
+        self._notify()
+
+    def route_command(self, replica: str, *, member: bool) -> str:
+        return f"fake {'route' if member else 'unroute'} {replica}"
+
     def bring_up(self, progress: Callable[[str], None]) -> None:
         self._reach()
         self.commands.append(("bring_up",))
@@ -284,6 +306,11 @@ class FakeRuntime:
         return True
 
     # -------------------------------------------------------------------------
+
+    def _route(self, service: str, replica: str) -> Route | None:
+        if service not in self.routed:
+            return None
+        return Route.IN if replica in self.members else Route.OUT
 
     def _reach(self) -> None:
         if self.unreachable is not None:

@@ -21,6 +21,7 @@ from console.domain.services import (
     ReplicaFact,
     ReplicaState,
     Role,
+    Route,
     Service,
     ServiceFact,
 )
@@ -86,9 +87,12 @@ class ModelStack(FakeRuntime):
         )
 
     def world(self) -> dict[str, list[tuple[str, bool | None]]]:
-        """Return what an operation may change: which replicas, and whether they take tasks."""
+        """Return what an operation may change: which replicas, and whether they get work."""
         return {
-            s.name: sorted((r.name, r.accepting) for r in s.replicas)
+            s.name: sorted(
+                (r.name, r.accepting if r.route is None else r.route is Route.IN)
+                for r in s.replicas
+            )
             for s in self.snapshot().services
         }
 
@@ -158,4 +162,5 @@ class ModelStack(FakeRuntime):
             active_tasks=self.active.get(fact.name, 0) if beats else None,
             reserved_tasks=0 if beats else None,
             accepting=fact.pid not in self.drained if beats else None,
+            route=fact.route,
         )

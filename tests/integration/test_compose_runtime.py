@@ -125,11 +125,8 @@ def test_a_death_is_on_screen_soon_and_in_words(project: ToyProject) -> None:
     before = project.stack.service("store")["replicas"][0]
     docker("kill", "--signal", "KILL", f"{project.name}-store-1")
 
-    found = wait_for(
-        lambda: (lambda s: s if s["ready"] == 0 else None)(project.stack.service("store")),
-        5,
-        "the death is seen",
-    )
+    wait_for(lambda: project.stack.service("store")["ready"] == 0, 5, "the death is seen")
+    found = project.stack.service("store")
     assert found["health"] == "unhealthy"
     assert "killed by SIGKILL" in found["reason"]
     done = project.stack.fragrance("restart", "store", "--yes", timeout=120)

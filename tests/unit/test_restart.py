@@ -32,6 +32,20 @@ def test_replicas_are_restarted_one_after_the_other(stack: ModelStack) -> None:
     assert plan.expects == {"app": ["app-1", "app-2"]}
 
 
+def test_behind_a_proxy_a_replica_gets_no_requests_while_it_restarts(stack: ModelStack) -> None:
+    stack.routed, stack.members = {"app"}, {"app-1", "app-2"}
+
+    plan = stack.plan("restart", {"services": ["app"]})
+
+    assert [s.name for s in plan.steps][:4] == [
+        "unroute-app-1",
+        "restart-app-1",
+        "gate-app-1",
+        "route-app-1",
+    ]
+    assert [s.name for s in plan.undo][-2:] == ["recover-app-1", "reroute-app-1"]
+
+
 def test_a_worker_is_drained_first_and_its_undo_lets_it_work_again(stack: ModelStack) -> None:
     plan = stack.plan("restart", {"services": ["worker-llm"]})
 

@@ -421,8 +421,19 @@ def test_replicas_carry_the_operation_that_made_them(bench: Bench) -> None:
     assert labels == [{"console.operation": ended.id}]
 
 
+SCENARIOS = ["up", "down", "mixed", "restart", "routed-up", "routed-down", "routed-restart"]
+
+
 def scenario(name: str, bench: Bench) -> Plan:
+    if name.startswith("routed"):
+        bench.stack.routed, bench.stack.members = {"app"}, {"app-1", "app-2"}
     match name:
+        case "routed-up":
+            return bench.plan(app=4)
+        case "routed-down":
+            return bench.plan(app=1)
+        case "routed-restart":
+            return bench.stack.plan("restart", {"services": ["app"]})
         case "up":
             return bench.plan(worker_llm=3)
         case "down":
@@ -452,7 +463,7 @@ def every_crash(names: list[str], way: str = "steps") -> list[tuple[str, str]]:
     return cases
 
 
-@pytest.mark.parametrize(("name", "at"), every_crash(["up", "down", "mixed", "restart"]))
+@pytest.mark.parametrize(("name", "at"), every_crash(SCENARIOS))
 def test_a_crash_at_any_boundary_can_be_resumed_to_the_end_or_undone(
     tmp_path: Path, name: str, at: str
 ) -> None:
@@ -477,7 +488,7 @@ def test_a_crash_at_any_boundary_can_be_resumed_to_the_end_or_undone(
         assert bench.journal.verify_audit().valid
 
 
-@pytest.mark.parametrize(("name", "at"), every_crash(["up", "down", "mixed", "restart"], "undo"))
+@pytest.mark.parametrize(("name", "at"), every_crash(SCENARIOS, "undo"))
 def test_a_crash_while_going_back_can_be_resumed_either_way(
     tmp_path: Path, name: str, at: str
 ) -> None:

@@ -87,6 +87,19 @@ def test_an_app_is_stopped_without_a_drain_because_it_finishes_its_requests(
     assert names(scale(stack, {"app": 1})) == ["stop-app-2"]
 
 
+def test_behind_a_proxy_the_new_get_requests_last_and_the_old_lose_them_first(
+    stack: ModelStack,
+) -> None:
+    stack.routed, stack.members = {"app"}, {"app-1", "app-2"}
+
+    up, down = scale(stack, {"app": 3}), scale(stack, {"app": 1})
+
+    assert names(up) == ["start-app-3", "gate-app-3", "route-app-3"]
+    assert undo_names(up) == ["unroute-app-3", "stop-app-3"]
+    assert names(down) == ["unroute-app-2", "stop-app-2"]
+    assert undo_names(down) == ["start-app-2", "gate-app-2", "route-app-2"]
+
+
 def test_gradual_watches_between_removals_but_not_after_the_last(stack: ModelStack) -> None:
     for number in (2, 3):
         stack.start_replica("worker-llm", f"worker-llm-{number}", {})
