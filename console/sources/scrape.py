@@ -14,7 +14,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from console.domain.readings import RequestCounters, ScrapeReading
-from console.domain.services import ReplicaState, Topology
+from console.domain.services import ReplicaState, Role, Topology
 from console.errors import NotSupported, Unreachable
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ _LABEL = re.compile(r'([a-zA-Z_]\w*)="((?:[^"\\]|\\.)*)"')
 
 
 class ScrapeSource:
-    """Scrape every running replica that says where its metrics are."""
+    """Scrape every running replica of the applications that say where their metrics are."""
 
     name = "metrics"
     interval_seconds = 2.0
@@ -50,7 +50,7 @@ class ScrapeSource:
         Return the counters of the replicas that answered.
 
         Raises:
-            NotSupported: If no replica says where its metrics are.
+            NotSupported: If no application says where its metrics are.
             Unreachable: While it is not known what runs, or if none answers.
         """
         if topology is None:
@@ -58,11 +58,13 @@ class ScrapeSource:
         scraped = [
             replica
             for service in topology.services
+            # Only applications count requests; exporters are Prometheus' to scrape.
+            if service.role is Role.APP
             for replica in service.replicas
             if replica.metrics_url is not None
         ]
         if not scraped:
-            raise NotSupported("no service says where its metrics are (console.metrics.url)")
+            raise NotSupported("no application says where its metrics are (console.metrics.url)")
         addresses = {
             replica.id: replica.metrics_url or ""
             for replica in scraped
