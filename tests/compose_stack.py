@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import socket
 import ssl
 import subprocess
@@ -51,6 +52,11 @@ def free_ports(count: int) -> list[int]:
         return [int(probe.getsockname()[1]) for probe in probes]
 
 
+def own_environment() -> dict[str, str]:
+    """Return what commands need of the environment; a shell's settings are none of it."""
+    return {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+
+
 def docker(*arguments: str, timeout: float = 60, check: bool = True) -> str:
     """Run one docker command and return its output."""
     done = subprocess.run(
@@ -58,6 +64,21 @@ def docker(*arguments: str, timeout: float = 60, check: bool = True) -> str:
     )
     assert not check or done.returncode == 0, f"docker {arguments}: {done.stderr[-3000:]}"
     return done.stdout.strip()
+
+
+def copy_tree(place: Path) -> Path:
+    """Copy what images are built from and stacks are run from, to be changed by a test."""
+    place.mkdir()
+    for name in ("VERSION", "pyproject.toml", "requirements-lock.txt", ".dockerignore"):
+        shutil.copy2(PROJECT / name, place)
+    for name in ("backend", "workers", "compose"):
+        shutil.copytree(PROJECT / name, place / name, ignore=shutil.ignore_patterns("__pycache__"))
+    (place / "console").mkdir()
+    shutil.copy2(PROJECT / "console" / "install.py", place / "console")
+    (place / ".wheelhouse").mkdir()
+    for wheel in (PROJECT / ".wheelhouse").glob("*.whl"):
+        (place / ".wheelhouse" / wheel.name).hardlink_to(wheel)
+    return place
 
 
 @dataclass
@@ -93,24 +114,28 @@ class ComposeStack:
         if not self.env:
             ports = dict(zip(PORTS, map(str, free_ports(len(PORTS))), strict=True))
             given = {**SMALL, **ports, **self.variables, "COMPOSE_PROJECT_NAME": self.name}
-            kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
-            with patch.dict(os.environ, {**kept, **given}, clear=True):
+            with patch.dict(os.environ, {**own_environment(), **given}, clear=True):
                 prepare(self.state, PROJECT, print)
         build_images(PROJECT, self.state, VERSION, [each.name for each in RECIPES], print)
 
+    def command(self, *arguments: str) -> list[str]:
+        """Return the command line of one compose command on this stack."""
+        files = [part for file in self.files for part in ("--file", str(file))]
+        env_file = str(self.directory / "env")
+        return ["docker", "compose", "--env-file", env_file, *files, *arguments]
+
     def compose(
-        self, *arguments: str, timeout: float = 120, check: bool = True, profiles: str = "*"
+        self,
+        *arguments: str,
+        timeout: float = 120,
+        check: bool = True,
+        profiles: str = "*",
+        environment: Mapping[str, str] | None = None,
     ) -> subprocess.CompletedProcess[str]:
         """Run one compose command on this stack."""
-        command = ["docker", "compose", "--env-file", str(self.directory / "env")]
-        for file in self.files:
-            command += ["--file", str(file)]
         done = subprocess.run(
-            [*command, *arguments], capture_output=True, text=True, timeout=timeout, check=False,
-            env={
-                **{name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ},
-                "COMPOSE_PROFILES": profiles,
-            },
+            self.command(*arguments), capture_output=True, text=True, timeout=timeout, check=False,
+            env={**own_environment(), "COMPOSE_PROFILES": profiles, **(environment or {})},
         )  # fmt: skip
         assert not check or done.returncode == 0, f"{arguments}: {done.stderr[-4000:]}"
         return done

@@ -21,7 +21,7 @@ if [ ! -s "$PGDATA/PG_VERSION" ]; then
     password=$(sed "s/'/''/g" "$password_file")
     # Reached over the socket only; a failing statement must not write the password into the log.
     pg_ctl start --silent --wait --pgdata="$unfinished" --options="-c listen_addresses='' \
-        -c unix_socket_directories=/run/postgresql -c log_min_error_statement=panic \
+        -c unix_socket_directories=/tmp -c log_min_error_statement=panic \
         -c hba_file=/etc/fragrance/pg_hba.conf -c ident_file=/etc/fragrance/pg_ident.conf \
         -c shared_preload_libraries=pg_stat_statements"
     psql --no-psqlrc --quiet --set=ON_ERROR_STOP=1 --username=postgres postgres <<SQL
@@ -40,7 +40,7 @@ fi
 
 exec postgres \
     -c listen_addresses='*' \
-    -c unix_socket_directories=/run/postgresql \
+    -c unix_socket_directories=/tmp \
     -c hba_file=/etc/fragrance/pg_hba.conf \
     -c ident_file=/etc/fragrance/pg_ident.conf \
     -c password_encryption=scram-sha-256 \

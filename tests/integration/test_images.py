@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 import re
-import shutil
 import subprocess
 import time
 from collections.abc import Iterator
@@ -18,7 +17,7 @@ import pytest
 from console.errors import ConsoleError
 from console.runtimes.compose import build
 from console.runtimes.compose.build import RECIPES, Recipe, build_images, read_images
-from tests.compose_stack import PROJECT, VERSION, docker
+from tests.compose_stack import PROJECT, VERSION, copy_tree, docker
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(1200)]
 
@@ -174,18 +173,7 @@ def test_what_has_not_changed_is_not_built_again(state: Path) -> None:
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
     """Give a copy of what images are built from, to be changed."""
-    copy = tmp_path / "tree"
-    copy.mkdir()
-    for name in ("VERSION", "pyproject.toml", "requirements-lock.txt", ".dockerignore"):
-        shutil.copy2(PROJECT / name, copy)
-    for name in ("backend", "workers", "compose"):
-        shutil.copytree(PROJECT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
-    (copy / "console").mkdir()
-    shutil.copy2(PROJECT / "console" / "install.py", copy / "console")
-    (copy / ".wheelhouse").mkdir()
-    for wheel in (PROJECT / ".wheelhouse").glob("*.whl"):
-        (copy / ".wheelhouse" / wheel.name).hardlink_to(wheel)
-    return copy
+    return copy_tree(tmp_path / "tree")
 
 
 @pytest.fixture

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+import socketserver
 import ssl
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -252,6 +254,47 @@ def _serving(stack: ComposeStack) -> set[Any]:
         with stack.client() as fresh:
             replicas.add(fresh.get("/version").json()["replica"])
     return replicas
+
+
+class Vanishing(socketserver.ThreadingTCPServer):
+    """A replica that dies with each request in hand: it reads one and closes."""
+
+    allow_reuse_address = True
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        self.methods: list[str] = []
+        super().__init__(("0.0.0.0", 0), _Vanish)  # noqa: S104 - reached from a container
+
+
+class _Vanish(socketserver.StreamRequestHandler):
+    def handle(self) -> None:
+        assert isinstance(self.server, Vanishing)
+        self.server.methods.append(self.rfile.readline().split()[0].decode())
+
+
+def test_a_safe_request_is_tried_elsewhere_and_a_post_never_is(
+    compose_stack: ComposeStack, edge: Edge, client: httpx.Client
+) -> None:
+    (nginx,) = compose_stack.containers("nginx")
+    gateway = nginx["NetworkSettings"]["Networks"][f"{compose_stack.name}_edge"]["Gateway"]
+    with Vanishing() as dying:
+        threading.Thread(target=dying.serve_forever, daemon=True).start()
+        members = [
+            f"server {gateway}:{dying.server_address[1]} max_fails=0;",
+            f"server {compose_stack.name}-app-1:8000 resolve;",
+        ]
+        with edge.changed(app_conf="\n".join(members) + "\n"):
+            reads = [client.get("/v1/ingredients").status_code for _ in range(8)]
+            writes = [
+                client.post("/v1/briefs", json={"text": f"brief number {n}"}).status_code
+                for n in range(8)
+            ]
+        dying.shutdown()
+    assert set(reads) == {200}
+    assert dying.methods.count("GET") >= 2
+    assert set(writes) == {202, 502}
+    assert writes.count(502) == dying.methods.count("POST")
 
 
 def test_without_any_replica_nginx_runs_on_and_says_so(edge: Edge, client: httpx.Client) -> None:
