@@ -9,6 +9,7 @@ from typing import Any
 import structlog
 from asgi_correlation_id.context import correlation_id
 
+from backend.contracts.log_file import keep_log
 from backend.settings import Settings
 
 
@@ -53,6 +54,7 @@ def configure_logging(settings: Settings) -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(settings.log_level)
+    keep_log(settings.log_dir, f"app-{settings.replica_name}")
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
         logger = logging.getLogger(name)
         logger.handlers, logger.propagate = [], True

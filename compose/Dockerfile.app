@@ -23,7 +23,8 @@ RUN --network=none --mount=from=wheelhouse,target=/tmp/wheelhouse \
 FROM ${PYTHON_BASE} AS code
 COPY VERSION compose/healthcheck.py /app/
 COPY backend /app/backend
-RUN --network=none python3 -m compileall -q --invalidation-mode unchecked-hash /app
+RUN --network=none python3 -m compileall -q --invalidation-mode unchecked-hash /app && \
+    install -d -o 10001 -g 10001 /app/logs
 
 FROM ${PYTHON_BASE}
 COPY --from=packages /venv /venv

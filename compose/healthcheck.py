@@ -47,7 +47,7 @@ def ask_heartbeat() -> str:
         user = [unquote(url.username)] if url.username else []
         commands.insert(0, ("AUTH", *user, unquote(url.password)))
     address = (url.hostname or "localhost", url.port or 6379)
-    with socket.create_connection(address, TIMEOUT_SECONDS) as connection:
+    with _connected(address, tls=url.scheme == "rediss") as connection:
         lines = connection.makefile("rb")
         for command in commands:
             words = [word.encode() for word in command]
@@ -61,6 +61,15 @@ def ask_heartbeat() -> str:
             return f"no heartbeat of {replica}"
         phase = json.loads(lines.readline())["phase"]
     return "" if phase == "running" else f"{replica} is {phase}"
+
+
+def _connected(address: tuple[str, int], *, tls: bool) -> socket.socket:
+    plain = socket.create_connection(address, TIMEOUT_SECONDS)
+    if not tls:
+        return plain
+    import ssl
+
+    return ssl.create_default_context().wrap_socket(plain, server_hostname=address[0])
 
 
 def main(arguments: list[str]) -> int:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import structlog
 
+from backend.contracts.log_file import keep_log
 from backend.contracts.settings import Settings, load_settings
 from backend.contracts.tasks import Queue, broker_url, shared_url
 from workers.base import TASK_MODULES, create_app
@@ -81,6 +82,7 @@ def serve(queue: Queue) -> int:
         service=service,
         replica=settings.replica_name,
     )
+    keep_log(settings.log_dir, f"{service}-{settings.replica_name}")
     prepare_metrics(has_children=queue is Queue.RL)
     heartbeat = Heartbeat(
         Identity(settings.replica_name, service, queue, settings.release),

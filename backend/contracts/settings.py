@@ -95,6 +95,7 @@ class Settings(BaseSettings):
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = "INFO"
     log_format: Literal["json", "human"] = "human"
+    log_dir: Path | None = None
     debug_mode: bool = False
     sentry_dsn: SecretStr | None = None
 

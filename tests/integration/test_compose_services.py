@@ -155,6 +155,17 @@ def test_a_check_says_why_a_replica_is_not_well(compose_stack: ComposeStack) -> 
     assert "/nowhere answered 404" in missing.stdout
 
 
+def test_a_log_outlives_its_container(compose_stack: ComposeStack) -> None:
+    names = {each["Config"]["Hostname"] for each in compose_stack.containers("app")}
+    (worker,) = compose_stack.containers("worker-llm")
+    listed = compose_stack.execute("worker-rl", "ls", "/app/logs").split()
+    expected = {f"app-{name}.log" for name in names}
+    expected |= {f"worker-llm-{worker['Config']['Hostname']}.log"}
+    assert expected <= set(listed)
+    kept = compose_stack.execute("worker-rl", "cat", f"/app/logs/{sorted(expected)[0]}")
+    assert json.loads(kept.splitlines()[0])["event"] == "listening"
+
+
 def test_training_curves_are_shown_on_loopback(compose_stack: ComposeStack) -> None:
     compose_stack.compose("up", "--detach", "--wait", "--no-deps", "tensorboard", timeout=180)
     try:

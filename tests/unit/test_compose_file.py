@@ -196,7 +196,7 @@ def test_secrets_are_files_and_in_no_environment() -> None:
 
 def test_data_lies_in_named_volumes() -> None:
     assert set(project()["volumes"]) >= {
-        "postgres-data", "redis-data", "checkpoints", "models", "model-cache", "tensorboard"
+        "postgres-data", "redis-data", "logs", "checkpoints", "models", "model-cache", "tensorboard"
     }  # fmt: skip
     places = {
         (name, mount["source"]): mount["target"]
