@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -147,3 +149,41 @@ def test_credentials_come_from_the_secrets_file(project: ToyProject) -> None:
     picture = Path(project.state / "picture.json").read_text()
     assert "p%40ss" not in picture
     assert "p@ss" not in picture
+
+
+def test_the_agent_comes_back_after_either_of_its_two_processes_is_killed(
+    project: ToyProject,
+) -> None:
+    from console.runtimes.compose.keeper import keeper_lock
+    from console.runtimes.locks import lock_holder
+
+    locks = [project.state / "agent.lock", keeper_lock(project.state)]
+    for lock in locks:
+        killed = lock_holder(lock)
+        assert killed is not None
+        os.kill(killed, signal.SIGKILL)
+        wait_for(
+            lambda lock=lock, killed=killed: lock_holder(lock) not in (None, killed),  # type: ignore[misc]
+            20,
+            f"{lock.name} is held again",
+        )
+    assert project.stack.status()["agent"] == "running"
+
+
+def test_a_stop_ends_everything_and_a_start_brings_the_same_replicas_back(
+    project: ToyProject,
+) -> None:
+    scale(project, "app=3")
+    before = project.containers("app")
+    stopped = project.stack.fragrance("stop", "--yes", timeout=120)
+    assert stopped.returncode == 0, stopped.stderr
+    status = project.stack.status()
+    assert status["agent"] == "absent"
+    assert {s["health"] for s in status["services"]} == {"stopped"}
+    assert project.containers("app") == before, "kept, with their logs"
+
+    started = project.stack.fragrance("start", "--detach", timeout=120)
+
+    assert started.returncode == 0, started.stderr
+    assert project.containers("app").keys() == before.keys()
+    assert project.members() == sorted(before)

@@ -8,18 +8,21 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from console.domain.text import plain_text
 from console.errors import ConsoleError, Unreachable
-from console.runtimes.compose.wire import DEFAULT_HOST
+from console.runtimes.compose.wire import DEFAULT_HOST, connect
 
 if TYPE_CHECKING:
     from docker import APIClient
 
 #: Of a reading call; a picture must not wait longer for an engine that hangs.
 READ_SECONDS = 2.0
+#: An engine that listened so long ago is taken to listen still.
+KNOCK_SECONDS = 0.2
 #: Of a call that changes something.
 CHANGE_SECONDS = 30.0
 PROJECT_LABEL = "com.docker.compose.project"
@@ -43,6 +46,7 @@ class Daemon:
         self.host = host or os.environ.get("DOCKER_HOST") or DEFAULT_HOST
         self._guard = threading.Lock()
         self._clients: dict[float | None, APIClient] = {}
+        self._heard_at = float("-inf")
 
     def call(
         self, what: Callable[[APIClient], T], timeout_seconds: float | None = READ_SECONDS
@@ -63,6 +67,7 @@ class Daemon:
         from requests.exceptions import RequestException
 
         try:
+            self._knock()
             return what(self._client(timeout_seconds))
         except APIError as error:
             words = plain_text(str(error.explanation or error), 300)
@@ -131,6 +136,18 @@ class Daemon:
             unchanged="containers go on running",
             remedy="docker info; systemctl start docker, or compose/engine/setup",
         )
+
+    def _knock(self) -> None:
+        """
+        Make sure that somebody listens, unless that was so a moment ago.
+
+        The SDK leaves a socket behind whenever it cannot connect, and an engine that
+        is gone is asked again and again.
+        """
+        now = time.monotonic()
+        if self.host.startswith("unix:") and now - self._heard_at > KNOCK_SECONDS:
+            connect(self.host).close()
+            self._heard_at = now
 
     def _client(self, timeout_seconds: float | None) -> APIClient:
         from docker import APIClient

@@ -16,6 +16,7 @@ from console.runtimes.compose.daemon import Daemon
 from console.runtimes.compose.desired import DesiredFile
 from console.runtimes.compose.events import Watcher
 from console.runtimes.compose.execute import execute
+from console.runtimes.compose.keeper import start_keeper
 from console.runtimes.compose.logs import LogReader
 from console.runtimes.compose.model import Model, ModelFile, ServiceModel
 from console.runtimes.compose.observe import compose_topology
@@ -228,6 +229,8 @@ class ComposeRuntime:
         """
         if not self._desired.wanted_up() or not self._model.prepared:
             return False
+        if self._stack.agent:
+            start_keeper(self._settings.state, self._settings.file)
         model = self._model.read()
         containers = self._table.read(model.name)
         self._replicas.finish_removals(containers)

@@ -39,9 +39,7 @@ def connect(host: str, timeout_seconds: float = CONNECT_SECONDS) -> socket.socke
     address = urlsplit(host)
     try:
         if address.scheme == "unix":
-            stream = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-            stream.settimeout(timeout_seconds)
-            stream.connect(address.path)
+            stream = _connect_unix(address.path, timeout_seconds)
         elif address.scheme in {"tcp", "http"}:
             place = (address.hostname or "127.0.0.1", address.port or 2375)
             stream = socket.create_connection(place, timeout_seconds)
@@ -52,10 +50,29 @@ def connect(host: str, timeout_seconds: float = CONNECT_SECONDS) -> socket.socke
             )
     except OSError as error:
         raise Unreachable(
-            f"the Docker Engine does not answer: {error.strerror or error}",
+            f"the Docker Engine {_why(error)}",
             unchanged="containers go on running",
-            remedy="docker info",
+            remedy="docker info; systemctl start docker, or compose/engine/setup",
         ) from error
+    return stream
+
+
+def _why(error: OSError) -> str:
+    if isinstance(error, FileNotFoundError | ConnectionRefusedError):
+        return "is not running"
+    if isinstance(error, PermissionError):
+        return "may not be used by this user"
+    return f"does not answer: {error.strerror or error}"
+
+
+def _connect_unix(path: str, timeout_seconds: float) -> socket.socket:
+    stream = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        stream.settimeout(timeout_seconds)
+        stream.connect(path)
+    except OSError:
+        stream.close()
+        raise
     return stream
 
 

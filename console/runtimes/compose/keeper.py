@@ -1,0 +1,94 @@
+"""
+Keeps the resident agent running, as the agent keeps this running.
+
+``python -m console.runtimes.compose.keeper --state DIR [--file COMPOSE_FILE]``.
+Containers come back by the engine's restart policy; the agent acts on the host and
+is no container, so nothing of Docker's can bring it back.  Two small processes that
+start each other survive the death of either; after a reboot the next ``fragrance
+start`` (or a line of cron's ``@reboot``, or a unit of systemd) begins anew.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from console.runtimes.compose.desired import DesiredFile
+from console.runtimes.locks import FileLock, is_locked
+from console.settings import PROJECT
+
+LOOK_SECONDS = 1.0
+LONGEST_BACKOFF_SECONDS = 30.0
+LOCK_FILE = "keeper.lock"
+START_LOCK_SECONDS = 0.3
+
+
+def keeper_lock(state: Path) -> Path:
+    """Return the file that the keeper of *state* locks."""
+    return state / "compose" / LOCK_FILE
+
+
+def start_keeper(state: Path, file: Path | None) -> None:
+    """Start a keeper unless one lives; it outlives whoever started it."""
+    if is_locked(keeper_lock(state)):
+        return
+    words = ["--state", str(state), *(["--file", str(file)] if file is not None else [])]
+    _start([sys.executable, "-m", "console.runtimes.compose.keeper", *words], state)
+
+
+def keep(state: Path, file: Path | None) -> None:
+    """Start the agent whenever its lock is free, for as long as the stack should run."""
+    lock = FileLock(keeper_lock(state))
+    if not lock.acquire(START_LOCK_SECONDS):
+        return
+    desired = DesiredFile(state / "compose")
+    command = [sys.executable, "-m", "console.agent", "--state", str(state)]
+    command += ["--file", str(file)] if file is not None else []
+    agent: subprocess.Popen[bytes] | None = None
+    backoff, next_at = LOOK_SECONDS, 0.0
+    with lock:
+        while desired.wanted_up():
+            if agent is not None and agent.poll() is not None:
+                agent = None
+            if is_locked(state / "agent.lock"):
+                backoff = LOOK_SECONDS
+            elif agent is None and time.monotonic() >= next_at:
+                agent = _start(command, state)
+                next_at = time.monotonic() + backoff
+                backoff = min(LONGEST_BACKOFF_SECONDS, backoff * 2)
+            time.sleep(LOOK_SECONDS / 5)
+
+
+def _start(command: Sequence[str], state: Path) -> subprocess.Popen[bytes]:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+    log = os.open(state / "agent.log", flags, 0o660)
+    try:
+        return subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            cwd=PROJECT,
+            start_new_session=True,
+        )
+    finally:
+        os.close(log)
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run the keeper of one state; 0 at once when it has one already."""
+    parser = argparse.ArgumentParser(prog="console.runtimes.compose.keeper", description=__doc__)
+    parser.add_argument("--state", type=Path, required=True)
+    parser.add_argument("--file", type=Path)
+    arguments = parser.parse_args(argv)
+    keep(arguments.state, arguments.file)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
