@@ -138,6 +138,9 @@ class RestartsReplica(Protocol):
     def restart_replica(self, replica: str, grace_seconds: float) -> None:
         """Stop and start *replica* under the same name. Does not wait."""
 
+    def restart_command(self, replica: str, grace_seconds: float) -> str:
+        """Return the command that :meth:`restart_replica` amounts to."""
+
 
 @runtime_checkable
 class Routes(Protocol):

@@ -218,8 +218,7 @@ def restart_step(
             "previous": previous,
             "grace_seconds": GRACE_SECONDS,
         },
-        command=f"SIGTERM to {replica.name} (pid {replica.pid}), killed after "
-        f"{GRACE_SECONDS:g} s, and start it again",
+        command=request.runtime.restart_command(replica.name, GRACE_SECONDS),
         risk=risk,
         timeout_seconds=GRACE_SECONDS + START_TIMEOUT_SECONDS,
     )

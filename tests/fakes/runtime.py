@@ -255,6 +255,9 @@ class FakeRuntime:
         self.commands.append(("restart", replica, f"{grace_seconds:g}"))
         self._update(replica, self._started)
 
+    def restart_command(self, replica: str, grace_seconds: float) -> str:
+        return f"fake restart {replica} within {grace_seconds:g} s"
+
     def routes(self, service: str) -> bool:
         return service in self.routed
 

@@ -221,6 +221,10 @@ class EmbeddedRuntime:
             )
         poke(self._layout)
 
+    def restart_command(self, replica: str, grace_seconds: float) -> str:
+        """Return what the supervisor does to the process."""
+        return f"{self.remove_command(replica, grace_seconds)}; start it again"
+
     def _changing_specs(self) -> FileLock:
         lock = FileLock(self._layout.specs_lock)
         try:
