@@ -44,14 +44,19 @@ class Stack:
     Args:
         state: ``--state``.
         environ: Variables on top of the test's own.
+        runtime: What ``start`` is told to run it on, whatever else is on the machine.
     """
 
     state: Path
     environ: dict[str, str] = field(default_factory=dict)
+    runtime: str = "embedded"
 
     def command(self, *arguments: str) -> list[str]:
         """Return the command line; the launcher's work (installing) is done already."""
-        return [sys.executable, "-m", "console", *arguments]
+        chosen = []
+        if arguments[:1] == ("start",) and "--runtime" not in arguments:
+            chosen = ["--runtime", self.runtime]
+        return [sys.executable, "-m", "console", *arguments, *chosen]
 
     def environment(self, **extra: str) -> dict[str, str]:
         """Return the environment the commands run in."""

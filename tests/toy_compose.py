@@ -190,11 +190,12 @@ class ToyProject:
 class FileStack(Stack):
     """A stack of another project's compose file."""
 
+    runtime: str = "compose"
     file: Path = Path()
 
     def command(self, *arguments: str) -> list[str]:
         """Return the command line, with the file."""
-        return super().command("--file", str(self.file), *arguments)
+        return super().command(*arguments, "--file", str(self.file))
 
 
 @dataclass

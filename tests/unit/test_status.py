@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -299,6 +300,7 @@ class TestCommand:
         done = subprocess.run(
             [sys.executable, "-c", code, str(tmp_path)],
             cwd=PROJECT,
+            env=os.environ | {"DOCKER_HOST": "unix:///nowhere"},
             capture_output=True,
             text=True,
             timeout=30,

@@ -184,6 +184,11 @@ class ComposeRuntime:
         """Restart the container, in the background."""
         self._replicas.restart(self._require(replica), replica, grace_seconds)
 
+    def restart_command(self, replica: str, grace_seconds: float) -> str:
+        """Return the command of the docker CLI."""
+        name = shlex.quote(f"{self._model.read().name}-{replica}")
+        return f"docker restart --time {grace_seconds:g} {name}"
+
     # Routing -----------------------------------------------------------------
 
     def routes(self, service: str) -> bool:
