@@ -191,6 +191,8 @@ def test_a_change_in_the_application_leaves_its_packages_alone(
     state: Path, tree: Path, tmp_path: Path, scratch_version: str
 ) -> None:
     (tree / "VERSION").write_text(f"{scratch_version}\n")
+    build_images(tree, tmp_path / "state", scratch_version, ["app"], print)
+    before = inspected(f"fragrance-ai-app:v{scratch_version}")
     with (tree / "backend" / "app.py").open("a") as file:
         file.write(f"\nCHANGED = {os.getpid()}\n")
     said: list[str] = []
@@ -198,7 +200,8 @@ def test_a_change_in_the_application_leaves_its_packages_alone(
     build_images(tree, tmp_path / "state", scratch_version, ["app"], said.append)
     seconds = time.monotonic() - began
     built = inspected(f"fragrance-ai-app:v{scratch_version}")
-    assert built["RootFS"]["Layers"][:2] == inspected(tag_of("app"))["RootFS"]["Layers"][:2]
+    assert built["RootFS"]["Layers"][:2] == before["RootFS"]["Layers"][:2]
+    assert built["RootFS"]["Layers"] != before["RootFS"]["Layers"]
     assert built["Config"]["Labels"]["org.opencontainers.image.version"] == scratch_version
     # No repository here: nothing is claimed about a commit.
     assert built["Config"]["Labels"]["org.opencontainers.image.revision"] == "unknown"
