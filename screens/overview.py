@@ -77,9 +77,10 @@ class OverviewScreen(ConsoleScreen):
             return None
         name = self._service_name()
         snapshot = self.view.snapshot
-        if name is None or snapshot is None:
+        service = snapshot.service(name) if name and snapshot else None
+        if service is None:
             return "no service is selected"
-        if name not in self.engine.settings.policy.scale:
+        if self.engine.settings.policy.bounds(service.name, service.role) is None:
             return f"{name} is not scaled: it has no scale policy"
         operation = self.view.operation
         if operation is not None and operation.state in UNFINISHED:
