@@ -202,6 +202,8 @@ def test_a_change_in_the_application_leaves_its_packages_alone(
     built = inspected(f"fragrance-ai-app:v{scratch_version}")
     assert built["RootFS"]["Layers"][:2] == before["RootFS"]["Layers"][:2]
     assert built["RootFS"]["Layers"] != before["RootFS"]["Layers"]
+    left = docker("image", "ls", "--all", "--quiet", "--no-trunc").split()
+    assert before["Id"] not in left, "it has lost its name and nobody uses it"
     assert built["Config"]["Labels"]["org.opencontainers.image.version"] == scratch_version
     # No repository here: nothing is claimed about a commit.
     assert built["Config"]["Labels"]["org.opencontainers.image.revision"] == "unknown"

@@ -7,6 +7,7 @@ labels would make compose replace every container for nothing.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import re
 import subprocess
@@ -26,7 +27,7 @@ from console.domain.text import plain_text
 from console.errors import ConsoleError, Unreachable
 from console.install import requirements
 from console.runtimes.compose.bill_of_materials import bill_of_materials
-from console.runtimes.compose.daemon import Daemon, Gone
+from console.runtimes.compose.daemon import CHANGE_SECONDS, Daemon, Gone
 from console.runtimes.compose.environment import python_base, read_env
 from console.runtimes.files import write_json
 
@@ -117,9 +118,18 @@ def build_images(
     if changed:
         _fill_wheelhouse(project, progress)
     for recipe in changed:
+        before = _image_id(daemon, f"{recipe.repository}:v{number}")
         _build(project, recipe, number, base, sources[recipe.name], progress)
+        if before is not None:
+            _drop_unused(daemon, before)
     for recipe in recipes:
         _record(project, state / "compose", recipe, number, daemon, progress)
+
+
+def _drop_unused(daemon: Daemon, image: str) -> None:
+    """Remove an image that has lost its name, unless a container or another name holds it."""
+    with contextlib.suppress(ConsoleError):
+        daemon.call(lambda client: client.remove_image(image), CHANGE_SECONDS)
 
 
 def _fill_wheelhouse(project: Path, progress: Progress) -> None:
