@@ -9,6 +9,7 @@ from functools import cached_property
 
 from console.domain.services import Role
 from console.errors import ConsoleError, Refused, Unreachable
+from console.install import REFUSED, UNREACHABLE, Environment, InstallError, install
 from console.runtimes.embedded import postgres_server, redis_server
 from console.runtimes.embedded.blueprint import Progress, Site
 from console.runtimes.embedded.environment import product_environment, system_environment
@@ -52,7 +53,7 @@ class ProductBlueprint:
     def prepare(self, site: Site, progress: Progress) -> None:
         """Make directories, secrets and the configuration of Redis."""
         root = site.layout.root
-        _refuse_missing_packages()
+        _install_packages()
         _refuse_lost_password(site)
         for name in ("redis", "checkpoints", "models", "cache", "tensorboard"):
             (root / name).mkdir(mode=0o700, exist_ok=True)
@@ -124,14 +125,24 @@ class ProductBlueprint:
         }
 
 
-def _refuse_missing_packages() -> None:
-    for program in (postgres_server.binary("postgres"), redis_server.server_binary()):
-        if not program.exists():
-            raise Refused(
-                f"the product's packages are not installed: {program} is missing",
-                unchanged="nothing was started",
-                remedy="./fragrance start  (installs them first)",
-            )
+def _install_packages() -> None:
+    """
+    Install the product's packages: only this runtime runs it in this environment.
+
+    Raises:
+        Refused: If there is no room for them.
+        Unreachable: If they cannot be fetched.
+    """
+    environment = Environment(PROJECT)
+    if environment.installed("embedded") or environment.installed("dev"):
+        return
+    try:
+        install(PROJECT, "embedded")
+    except InstallError as error:
+        kinds = {REFUSED: Refused, UNREACHABLE: Unreachable}
+        raise kinds.get(error.exit_code, ConsoleError)(
+            str(error), unchanged="nothing was started", remedy=error.remedy
+        ) from error
 
 
 def _refuse_lost_password(site: Site) -> None:
