@@ -1,0 +1,198 @@
+"""The product on Docker as its operator runs it: by the commands of the console alone."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from typing import Any
+
+import httpx
+import pytest
+
+from console.bootstrap import build_engine
+from console.settings import load_settings
+from tests.compose_stack import PORTS, SMALL, ComposeStack, docker, free_ports
+from tests.faults.harness import FaultHarness
+from tests.stack import Stack, wait_for
+
+pytestmark = [pytest.mark.docker, pytest.mark.timeout(900)]
+
+
+@pytest.fixture(scope="module")
+def containers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ComposeStack]:
+    """Give the compose project as Docker sees it; it is removed at the end."""
+    seen = ComposeStack(
+        tmp_path_factory.mktemp("product") / "state", f"fragrance-test-{os.getpid()}-product"
+    )
+    yield seen
+    seen.close()
+
+
+@pytest.fixture(scope="module")
+def stack(containers: ComposeStack) -> Iterator[Stack]:
+    """Give the stack as the console started it, from nothing."""
+    ports = dict(zip(PORTS, map(str, free_ports(len(PORTS))), strict=True))
+    stack = Stack(
+        containers.state,
+        # The load below comes from one address and with one key.
+        {**SMALL, **ports, "COMPOSE_PROJECT_NAME": containers.name, "RATE_LIMIT_ENABLED": "false"},
+        runtime="compose",
+    )
+    try:
+        started = stack.fragrance("start", "--detach", timeout=600)
+        assert started.returncode == 0, started.stderr
+        yield stack
+    finally:
+        stopped = stack.fragrance("stop", timeout=180)
+    assert stopped.returncode == 0, stopped.stderr
+
+
+def attempts(containers: ComposeStack, jobs: list[str]) -> list[int]:
+    quoted = ",".join(f"'{job}'" for job in jobs)
+    query = f"select attempts from jobs where id::text in ({quoted})"
+    printed = containers.execute("postgres", "psql", "--tuples-only", "--no-align", "-c", query)
+    return [int(line) for line in printed.split()]
+
+
+def test_console_docker_and_prometheus_see_the_same(stack: Stack, containers: ComposeStack) -> None:
+    status = stack.status()
+    assert (status["overall"], status["runtime"]) == ("healthy", "compose")
+
+    def listed() -> list[dict[str, Any]] | None:
+        printed = containers.compose("ps", "--format", "json").stdout
+        rows = [json.loads(line) for line in printed.splitlines()]
+        return rows if {row["Health"] for row in rows} == {"healthy"} else None
+
+    # Docker asks some of them every 15 s only.
+    rows = wait_for(listed, 60, "Docker does not call every container healthy")
+    assert rows is not None
+    ours = {
+        f"{containers.name}-{replica['name']}"
+        for service in status["services"]
+        for replica in service["replicas"]
+    }
+    assert ours == {row["Name"] for row in rows}
+    assert {r["health"] for s in status["services"] for r in s["replicas"]} == {"healthy"}
+
+    def up() -> dict[str, list[str]] | None:
+        answer = httpx.get(
+            f"http://127.0.0.1:{containers.env['PROMETHEUS_PORT']}/api/v1/query",
+            params={"query": "up"},
+            timeout=10,
+        ).json()
+        seen: dict[str, list[str]] = {}
+        for row in answer["data"]["result"]:
+            seen.setdefault(row["metric"]["job"], []).append(row["value"][1])
+        # A target counts once it was scraped.
+        return seen if all(v == "1" for vs in seen.values() for v in vs) and "app" in seen else None
+
+    scraped = wait_for(up, 60, "Prometheus does not see every target up")
+    ready = {service["name"]: service["ready"] for service in status["services"]}
+    for name in ("app", "worker-llm", "worker-rl"):
+        assert len(scraped[name]) == ready[name]
+
+
+def test_a_brief_over_tls_becomes_a_stored_formula(stack: Stack, containers: ComposeStack) -> None:
+    with containers.client(stack.key) as client:
+        accepted = client.post("/v1/briefs", json={"text": "a cool fougère with wet stone"})
+        assert accepted.status_code == 202, accepted.text
+        job = containers.finished_job(client, accepted.json()["job_id"])
+        assert job["state"] == "succeeded"
+        formulas = client.get("/v1/formulas").json()
+    assert len(formulas["items"]) >= 1
+
+
+def test_workers_are_scaled_while_briefs_wait(stack: Stack, containers: ComposeStack) -> None:
+    with containers.client(stack.key) as client:
+
+        def post(count: int) -> list[str]:
+            answers = [
+                client.post("/v1/briefs", json={"text": f"brief {n}: cedar {time.time_ns()}"})
+                for n in range(count)
+            ]
+            assert {a.status_code for a in answers} == {202}
+            return [a.json()["job_id"] for a in answers]
+
+        jobs = post(100)
+        up = stack.fragrance(
+            "scale", "worker-llm=2", "--yes", "--reason", "backlog", "--json", timeout=180
+        )
+        assert up.returncode == 0, up.stderr
+        end = json.loads(up.stdout.splitlines()[-1])
+        assert (end["outcome"], end["verified"]) == ("done", True)
+        assert stack.replicas("worker-llm") == ["worker-llm-1", "worker-llm-2"]
+        new = json.loads(docker("inspect", f"{containers.name}-worker-llm-2"))[0]
+        assert new["Config"]["Labels"]["console.operation"] == end["operation_id"]
+
+        jobs += post(40)
+        down = stack.fragrance("scale", "worker-llm=1", "--yes", "--reason", "quiet", timeout=240)
+        assert down.returncode == 0, down.stderr
+        assert len(stack.replicas("worker-llm")) == 1
+        finished = [containers.finished_job(client, job) for job in jobs]
+    assert {job["state"] for job in finished} == {"succeeded"}
+    assert attempts(containers, jobs) == [1] * len(jobs)
+
+
+def test_the_application_is_scaled_and_restarted_without_a_failed_request(
+    stack: Stack, containers: ComposeStack
+) -> None:
+    ending, statuses, failures = threading.Event(), [], []
+
+    def ask() -> None:
+        with containers.client(stack.key) as client:
+            while not ending.is_set():
+                try:
+                    statuses.append(client.get("/v1/ingredients").status_code)
+                    posted: Any = client.post("/v1/briefs", json={"text": "the same brief"})
+                    statuses.append(posted.status_code)
+                except httpx.HTTPError as error:
+                    failures.append(error)
+
+    askers = [threading.Thread(target=ask) for _ in range(3)]
+    for asker in askers:
+        asker.start()
+    try:
+        for words in (("scale", "app=3"), ("restart", "app"), ("scale", "app=2")):
+            done = stack.fragrance(*words, "--yes", "--reason", "test", timeout=300)
+            assert done.returncode == 0, done.stderr
+    finally:
+        ending.set()
+        for asker in askers:
+            asker.join(30)
+    assert failures == []
+    assert set(statuses) == {200, 202}
+    assert len(statuses) > 100
+
+
+def test_a_later_compose_up_recreates_nothing(stack: Stack, containers: ComposeStack) -> None:
+    before = {name: containers.containers(name) for name in ("app", "worker-llm", "nginx")}
+    containers.compose("up", "--detach", "--no-build", profiles="monitoring")
+    for name, old in before.items():
+        assert [c["Id"] for c in containers.containers(name)] == [c["Id"] for c in old]
+
+
+@pytest.mark.slow
+def test_a_crash_at_every_boundary_of_a_routed_scale_is_survived(stack: Stack) -> None:
+    with closing(build_engine(load_settings(state=str(stack.state)))) as engine:
+        wish = {"targets": {"app": 3}, "hold_seconds": 0}
+        crashes = FaultHarness(engine, seconds=240).crash_everywhere("scale", wish)
+    assert crashes >= 10
+    assert stack.replicas("app") == ["app-1", "app-2"]
+
+
+def test_stop_keeps_the_data_and_the_next_start_goes_on_with_it(
+    stack: Stack, containers: ComposeStack
+) -> None:
+    with containers.client(stack.key) as client:
+        kept = client.get("/v1/formulas").json()["items"][0]["id"]
+    assert stack.fragrance("stop", timeout=180).returncode == 0
+    assert docker("ps", "--quiet", "--filter", f"name={containers.name}-") == ""
+    again = stack.fragrance("start", "--detach", timeout=300)
+    assert again.returncode == 0, again.stderr
+    with containers.client(stack.key) as client:
+        assert client.get(f"/v1/formulas/{kept}").status_code == 200
+    assert stack.status()["overall"] == "healthy"
