@@ -223,6 +223,24 @@ class TestModel:
         assert web.secrets == {"token": "/x/token"}
         assert found.require("setup").one_shot
 
+    @pytest.mark.parametrize(
+        ("name", "service", "role"),
+        [
+            ("db", {"image": "registry.example/ours:1"}, Role.DATABASE),
+            ("data", {"image": "bitnami/mariadb@sha256:0"}, Role.DATABASE),
+            ("cache", {"entrypoint": ["/usr/bin/redis-server", "--save", ""]}, Role.BROKER),
+            ("orders", {"command": ["mongod"]}, Role.DATABASE),
+            ("web", {"image": "ours", "command": ["npm", "start"]}, Role.OTHER),
+            ("db", {"image": "ours", "labels": {"console.role": "app"}}, Role.APP),
+        ],
+    )
+    def test_a_role_without_label_is_given_away_by_image_name_or_program(
+        self, name: str, service: dict[str, Any], role: Role
+    ) -> None:
+        found = parse_model({"name": "s", "services": {name: service}}, {})
+
+        assert found.services[0].role is role
+
     def test_a_role_that_nobody_knows_is_other(self) -> None:
         config = {"name": "s", "services": {"a": {"labels": {"console.role": "king"}}}}
 

@@ -23,23 +23,23 @@ from console.runtimes.files import write_json
 
 MODEL_FILE = "model.json"
 #: Raised when what is kept changes its meaning.
-FORMAT = 1
+FORMAT = 2
 LABEL_PREFIX = "console."
 ROLE_LABEL = "console.role"
 
-#: Roles that an image's name gives away; only to show something sensible of a project
-#: without labels.
-_ROLE_BY_IMAGE = {
-    "postgres": Role.DATABASE,
-    "pgvector": Role.DATABASE,
-    "postgis": Role.DATABASE,
-    "timescaledb": Role.DATABASE,
-    "redis": Role.BROKER,
-    "valkey": Role.BROKER,
-    "nginx": Role.PROXY,
-    "traefik": Role.PROXY,
-    "caddy": Role.PROXY,
-    "haproxy": Role.PROXY,
+#: Roles that the name of an image, service or program gives away: to show something
+#: sensible of a project without labels, and never to run two servers on one database.
+_ROLE_BY_WORD = {
+    **dict.fromkeys(
+        (
+            *("postgres", "postgresql", "pgvector", "postgis", "timescaledb"),
+            *("mysql", "mysqld", "mariadb", "mariadbd", "percona"),
+            *("mongo", "mongod", "mongodb", "db", "database"),
+        ),
+        Role.DATABASE,
+    ),
+    **dict.fromkeys(("redis", "redis-server", "valkey", "valkey-server"), Role.BROKER),
+    **dict.fromkeys(("nginx", "traefik", "caddy", "haproxy"), Role.PROXY),
 }
 _VARIABLE = re.compile(r"\$\{?([A-Za-z_][A-Za-z0-9_]*)")
 _ORDER = tuple(Role)
@@ -253,7 +253,7 @@ def _service(
         name=name,
         config_hash=config_hash,
         image=image,
-        role=_role(labels.get(ROLE_LABEL), name, image),
+        role=_role(labels.get(ROLE_LABEL), name, image, _program(service)),
         replicas=1 if replicas is None else int(replicas),
         labels={k: v for k, v in labels.items() if k.startswith(LABEL_PREFIX)},
         profiles=profiles,
@@ -273,12 +273,19 @@ def _service(
     )
 
 
-def _role(label: str | None, name: str, image: str) -> Role:
-    """Return the role that is labelled, else the one that the image or name gives away."""
+def _role(label: str | None, name: str, image: str, program: str) -> Role:
+    """Return the role that is labelled, else the one that image, name or program gives away."""
     if label is not None:
         return Role(label) if label in {role.value for role in Role} else Role.OTHER
     repository = image.rpartition("/")[2].partition("@")[0].partition(":")[0]
-    return _ROLE_BY_IMAGE.get(repository) or _ROLE_BY_IMAGE.get(name, Role.OTHER)
+    roles = (_ROLE_BY_WORD.get(word) for word in (repository, name, program))
+    return next((role for role in roles if role is not None), Role.OTHER)
+
+
+def _program(service: Mapping[str, Any]) -> str:
+    """Return the name of the program that the file has run, empty where the image decides."""
+    words = service.get("entrypoint") or service.get("command") or [""]
+    return str(words[0]).rpartition("/")[2]
 
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(h|ms|m|s)")
