@@ -1,4 +1,4 @@
-"""Host names in connection URLs, resolved within a bounded time."""
+"""Where a database or broker is, and its host name resolved within a bounded time."""
 
 from __future__ import annotations
 
@@ -6,7 +6,29 @@ import ipaddress
 import socket
 import threading
 
-from console.errors import Unreachable
+from console.domain.services import ReplicaState, Role, Topology
+from console.errors import NotSupported, Unreachable
+from console.ports import Runtime
+
+
+def running_url(runtime: Runtime, topology: Topology | None, role: Role) -> str:
+    """
+    Return the connection URL of the first service of *role* whose address is known.
+
+    Raises:
+        NotSupported: If there is none, or it is not known yet what runs.
+        Unreachable: If none of its replicas runs.
+    """
+    if topology is None:
+        raise NotSupported("it is not known yet what runs")
+    for service in topology.services:
+        url = runtime.connection_url(service.name) if service.role is role else None
+        if url is None:
+            continue
+        if not any(r.state is ReplicaState.RUNNING for r in service.replicas):
+            raise Unreachable(f"{service.name} does not run")
+        return url
+    raise NotSupported(f"no {role.value} service with a known address")
 
 
 def resolve(host: str, timeout_seconds: float) -> str:

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from console.domain.readings import DatabaseReading
-from console.domain.services import ReplicaState, Role, Topology
+from console.domain.services import Role, Topology
 from console.domain.text import plain_text
-from console.errors import NotSupported, Unreachable
+from console.errors import Unreachable
 from console.ports import Runtime
-from console.sources.addresses import resolve
+from console.sources.addresses import resolve, running_url
 
 if TYPE_CHECKING:
     import psycopg
@@ -54,7 +54,12 @@ class PostgresSource:
         """
         import psycopg
 
-        url = self._find_url(topology)
+        try:
+            url = running_url(self._runtime, topology, Role.DATABASE)
+        except Unreachable:
+            self.close()
+            raise
+        url = url.replace("postgresql+psycopg://", "postgresql://", 1)
         deadline = time.monotonic() + TIMEOUT_SECONDS
         try:
             age = time.monotonic() - self._connected_at
@@ -81,20 +86,6 @@ class PostgresSource:
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.close()
-
-    def _find_url(self, topology: Topology | None) -> str:
-        if topology is None:
-            raise NotSupported("it is not known yet what runs")
-        for service in topology.services:
-            if service.role is Role.DATABASE:
-                url = self._runtime.connection_url(service.name)
-                if url is None:
-                    continue
-                if not any(r.state is ReplicaState.RUNNING for r in service.replicas):
-                    self.close()
-                    raise Unreachable(f"{service.name} does not run")
-                return url.replace("postgresql+psycopg://", "postgresql://", 1)
-        raise NotSupported("no database service with a known address")
 
     def _connect(self, url: str, deadline: float) -> None:
         import psycopg

@@ -16,11 +16,11 @@ from urllib.parse import urlsplit
 
 from console.domain.health import QUEUE_LABEL
 from console.domain.readings import BrokerReading, QueueReading, WorkerHeartbeat
-from console.domain.services import ReplicaState, Role, Topology
+from console.domain.services import Role, Topology
 from console.domain.text import plain_text
 from console.errors import NotSupported, Unreachable
 from console.ports import Runtime
-from console.sources.addresses import resolve
+from console.sources.addresses import resolve, running_url
 from console.sources.broker_messages import decode_heartbeat, enqueued_at
 from console.sources.broker_places import QueuePlace, queue_places
 
@@ -77,7 +77,11 @@ class RedisQueueSource:
 
         if topology is None:
             raise NotSupported("it is not known yet what runs")
-        url = self._find_url(topology)
+        try:
+            url = running_url(self._runtime, topology, Role.BROKER)
+        except Unreachable:
+            self.close()
+            raise
         asked = _Asked(
             places=queue_places(topology.services),
             workers=tuple(
@@ -110,18 +114,6 @@ class RedisQueueSource:
         if client is not None:
             client.close()
             client.connection_pool.disconnect()
-
-    def _find_url(self, topology: Topology) -> str:
-        for service in topology.services:
-            if service.role is Role.BROKER:
-                url = self._runtime.connection_url(service.name)
-                if url is None:
-                    continue
-                if not any(r.state is ReplicaState.RUNNING for r in service.replicas):
-                    self.close()
-                    raise Unreachable(f"{service.name} does not run")
-                return url
-        raise NotSupported("no broker service with a known address")
 
     def _connect(self, url: str) -> redis.Redis:
         import redis
