@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from console.domain.policy import Policy, ScalePolicy
-from console.errors import UsageError
+from console.errors import Refused, UsageError
 
 #: The directory that holds the launcher, the packages and ``compose/``.
 PROJECT = Path(__file__).resolve().parent.parent
@@ -109,9 +109,26 @@ def _environment(state: Path, asked: str | None) -> str:
 
 
 def record_runtime(settings: Settings, name: str) -> None:
-    """Keep what runs the replicas, for whoever comes later."""
-    settings.state.mkdir(mode=0o700, parents=True, exist_ok=True)
-    (settings.state / RUNTIME_FILE).write_text(f"{name}\n", encoding="utf-8")
+    """
+    Keep what runs the replicas, for whoever comes later.
+
+    Raises:
+        Refused: If the state directory cannot be made or written.
+    """
+    try:
+        settings.state.mkdir(mode=0o700, parents=True, exist_ok=True)
+        (settings.state / RUNTIME_FILE).write_text(f"{name}\n", encoding="utf-8")
+    except OSError as error:
+        raise unwritable(settings.state, error) from error
+
+
+def unwritable(state: Path, error: OSError) -> Refused:
+    """Return the refusal to start in a state directory that cannot be written."""
+    return Refused(
+        f"the state directory {state} cannot be written: {error.strerror}",
+        unchanged="nothing was started",
+        remedy="choose another with --state DIR, or mend its permissions",
+    )
 
 
 def _recorded(path: Path) -> str:

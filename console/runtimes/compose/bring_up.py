@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from console.domain.services import Role
-from console.errors import Busy, ConsoleError, Refused
+from console.errors import Busy, ConsoleError
 from console.runtimes.compose.agent_keeper import keep_agent, let_agent_go
 from console.runtimes.compose.containers import Container, ContainerTable
 from console.runtimes.compose.desired import DesiredFile
@@ -17,7 +17,7 @@ from console.runtimes.compose.replicas import Replicas
 from console.runtimes.compose.routing import Routing
 from console.runtimes.files import write_atomic
 from console.runtimes.locks import FileLock
-from console.settings import PROJECT, Settings
+from console.settings import PROJECT, Settings, unwritable
 
 Progress = Callable[[str], None]
 
@@ -254,11 +254,7 @@ def _changing(stack: Stack, progress: Progress) -> FileLock:
             progress("somebody else is starting or stopping this stack: waiting")
             held = lock.acquire(CHANGE_LOCK_SECONDS)
     except OSError as error:
-        raise Refused(
-            f"the state directory {stack.settings.state} cannot be written: {error.strerror}",
-            unchanged="nothing was started",
-            remedy="choose another with --state DIR, or mend its permissions",
-        ) from error
+        raise unwritable(stack.settings.state, error) from error
     if not held:
         raise Busy(
             f"somebody else has been starting or stopping this stack for {CHANGE_LOCK_SECONDS:g} s",

@@ -22,6 +22,7 @@ from console.runtimes.embedded.specs import (
 from console.runtimes.files import JsonDirectory, write_atomic, write_json
 from console.runtimes.locks import FileLock
 from console.runtimes.naming import lowest_free_names, service_of
+from console.settings import unwritable
 
 #: How long to wait for somebody else who brings the stack up or down.
 CHANGE_LOCK_SECONDS = 180.0
@@ -138,11 +139,7 @@ def make_directories(layout: Layout) -> None:
             path.mkdir(mode=0o700, exist_ok=True)
         write_atomic(layout.root / "writable", b"", durable=False)
     except OSError as error:
-        raise Refused(
-            f"the state directory {layout.state} cannot be written: {error.strerror}",
-            unchanged="nothing was started",
-            remedy="choose another with --state DIR, or mend its permissions",
-        ) from error
+        raise unwritable(layout.state, error) from error
 
 
 def _check_host(layout: Layout, blueprint: Blueprint) -> None:
