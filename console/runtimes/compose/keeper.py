@@ -4,8 +4,8 @@ Keeps the resident agent running, as the agent keeps this running.
 ``python -m console.runtimes.compose.keeper --state DIR [--file COMPOSE_FILE]``.
 Containers come back by the engine's restart policy; the agent acts on the host and
 is no container, so nothing of Docker's can bring it back.  Two small processes that
-start each other survive the death of either; after a reboot the next ``fragrance
-start`` (or a line of cron's ``@reboot``, or a unit of systemd) begins anew.
+start each other survive the death of either.  Where systemd keeps the agent there is
+no keeper; who begins anew after a reboot is the affair of :mod:`.boot`.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from console.runtimes.compose.desired import DesiredFile
+from console.runtimes.compose.systemd import unit_file
 from console.runtimes.locks import FileLock, is_locked
 from console.settings import PROJECT
 
@@ -33,12 +34,20 @@ def keeper_lock(state: Path) -> Path:
     return state / "compose" / LOCK_FILE
 
 
+def agent_command(state: Path, file: Path | None) -> list[str]:
+    """Return the command of the agent."""
+    return _command("console.agent", state, file)
+
+
+def keeper_command(state: Path, file: Path | None) -> list[str]:
+    """Return the command of the keeper."""
+    return _command("console.runtimes.compose.keeper", state, file)
+
+
 def start_keeper(state: Path, file: Path | None) -> None:
-    """Start a keeper unless one lives; it outlives whoever started it."""
-    if is_locked(keeper_lock(state)):
-        return
-    words = ["--state", str(state), *(["--file", str(file)] if file is not None else [])]
-    _start([sys.executable, "-m", "console.runtimes.compose.keeper", *words], state)
+    """Start a keeper, unless one lives or systemd does its work; it outlives its starter."""
+    if not is_locked(keeper_lock(state)) and unit_file(state) is None:
+        _start(keeper_command(state, file), state)
 
 
 def keep(state: Path, file: Path | None) -> None:
@@ -47,8 +56,7 @@ def keep(state: Path, file: Path | None) -> None:
     if not lock.acquire(START_LOCK_SECONDS):
         return
     desired = DesiredFile(state / "compose")
-    command = [sys.executable, "-m", "console.agent", "--state", str(state)]
-    command += ["--file", str(file)] if file is not None else []
+    command = agent_command(state, file)
     agent: subprocess.Popen[bytes] | None = None
     backoff, next_at = LOOK_SECONDS, 0.0
     with lock:
@@ -62,6 +70,11 @@ def keep(state: Path, file: Path | None) -> None:
                 next_at = time.monotonic() + backoff
                 backoff = min(LONGEST_BACKOFF_SECONDS, backoff * 2)
             time.sleep(LOOK_SECONDS / 5)
+
+
+def _command(module: str, state: Path, file: Path | None) -> list[str]:
+    which = ["--file", str(file)] if file is not None else []
+    return [sys.executable, "-m", module, "--state", str(state), *which]
 
 
 def _start(command: Sequence[str], state: Path) -> subprocess.Popen[bytes]:
