@@ -13,7 +13,7 @@ from console.errors import ConsoleError
 from console.runtimes.compose import boot, systemd
 from console.runtimes.compose.boot import boot_environment, boot_name, set_cron
 from console.runtimes.compose.keeper import agent_command, keeper_command
-from console.runtimes.compose.systemd import SYSTEM_UNITS, unit_place, unit_text
+from console.runtimes.compose.systemd import SYSTEM_UNITS, is_ours, unit_place, unit_text
 
 #: As the real one: the table on standard output or from standard input, and an error for none.
 CRONTAB = """#!/bin/sh
@@ -54,6 +54,10 @@ def test_a_users_unit_asks_for_nothing_that_is_not_theirs(tmp_path: Path) -> Non
     text = unit_text(tmp_path / "x.service", tmp_path, agent_command(tmp_path, None))
     assert "WantedBy=default.target" in text
     assert "Protect" not in text
+
+
+def test_a_users_first_unit_is_theirs_though_its_directory_is_not_there_yet(tmp_path: Path) -> None:
+    assert is_ours(tmp_path / "absent" / "x.service")
 
 
 def test_a_path_that_no_line_can_hold_is_declined(table: Path) -> None:

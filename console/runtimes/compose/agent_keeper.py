@@ -18,6 +18,7 @@ from console.runtimes.compose.keeper import (
     start_keeper,
 )
 from console.runtimes.compose.systemd import (
+    SYSTEM_UNITS,
     is_ours,
     remove_unit,
     runs_in,
@@ -44,10 +45,12 @@ def keep_agent(settings: Settings, progress: Callable[[str], None]) -> None:
     """
     lock = settings.state / "agent.lock"
     was_there = is_locked(lock)
-    see = str(settings.state / "agent.log")
+    see = f"see {settings.state / 'agent.log'}"
     unit, remedy = unit_place(settings.state)
     if unit is not None and _keep_by_systemd(unit, settings, progress):
-        see = f"journalctl --unit {unit.name}, or with --user-unit"
+        see = f"journalctl --unit {unit.name}"
+        if unit.parent != SYSTEM_UNITS:
+            see = see.replace("--unit", "--user-unit")
         after = f"systemd keeps the agent, and starts it after a reboot: {unit.name}"
     else:
         after = _keep_by_keeper(settings, remedy)
@@ -57,7 +60,7 @@ def keep_agent(settings: Settings, progress: Callable[[str], None]) -> None:
             raise Unreachable(
                 "the agent did not start",
                 unchanged="the stack runs without it",
-                remedy=f"see {see}",
+                remedy=see,
             )
         time.sleep(POLL_SECONDS)
     if not was_there:

@@ -73,10 +73,12 @@ def run(command: Sequence[str], text: str = "") -> str:
     Raises:
         ConsoleError: With its last words; also if it does not end in time.
     """
+    # Whoever became this user by su has not been told where the user's systemd listens.
+    runtime = {"XDG_RUNTIME_DIR": f"/run/user/{os.geteuid()}"}
     try:
         done = subprocess.run(
             command, input=text.encode(errors="surrogateescape"), capture_output=True,
-            timeout=COMMAND_SECONDS, check=False, env={**os.environ, "LC_ALL": "C"},
+            timeout=COMMAND_SECONDS, check=False, env={**runtime, **os.environ, "LC_ALL": "C"},
         )  # fmt: skip
     except (OSError, subprocess.SubprocessError) as error:
         raise ConsoleError(f"{' '.join(command)}: {error}") from error

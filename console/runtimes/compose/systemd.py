@@ -129,7 +129,7 @@ def remove_unit(unit: Path) -> None:
 
 def is_ours(unit: Path) -> bool:
     """Whether *unit* is the caller's to change."""
-    return os.access(unit.parent, os.W_OK)
+    return unit.parent != SYSTEM_UNITS or os.access(SYSTEM_UNITS, os.W_OK)
 
 
 def _user_units() -> Path:
