@@ -80,6 +80,7 @@ def test_a_bad_wish_is_refused_and_changes_nothing(
 
 
 def test_a_scale_that_the_memory_does_not_allow_is_refused(stack: Stack, tmp_path: Path) -> None:
+    (tmp_path / "compose.yaml").write_text("services: {}\n")
     (tmp_path / "console.yaml").write_text("memory_reserve_ratio: 0.99\n")
     before = stack.replicas("worker-llm")
 
