@@ -48,4 +48,23 @@ def open_console(engine: Engine) -> int:
 
     app = ConsoleApp(engine, terminal=terminal)
     app.run(mouse=False)
+    _forget_lost_terminal()
     return app.return_code or 0
+
+
+def _forget_lost_terminal() -> None:
+    """
+    Let what is left to write go nowhere when the terminal has gone.
+
+    Python writes its buffers once more at the end and, failing, answers with an exit
+    code of its own instead of ours.
+    """
+    for stream in (sys.__stdout__, sys.__stderr__):
+        if stream is None:
+            continue
+        try:
+            stream.flush()
+        except OSError:
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, stream.fileno())
+            os.close(nowhere)
