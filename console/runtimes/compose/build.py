@@ -115,7 +115,11 @@ def build_images(
     for recipe in recipes:
         if recipe not in changed:
             progress(f"{recipe.repository}:v{number}: nothing has changed")
-    if changed:
+    recorded = read_images(state / "compose")
+    new = [r for r in recipes if f"{r.repository}:v{number}" not in recorded]
+    if changed or new:
+        # A bill of materials names each wheel by its hash, also of images that another
+        # checkout has built.
         _fill_wheelhouse(project, progress)
     for recipe in changed:
         before = _image_id(daemon, f"{recipe.repository}:v{number}")
