@@ -49,6 +49,19 @@ def write_json(path: Path, value: object, *, durable: bool = True) -> None:
     write_atomic(path, encoded + b"\n", durable=durable)
 
 
+def make_private(directory: Path) -> None:
+    """
+    Make *directory*, and those above it that are missing, for their owner only.
+
+    Raises:
+        OSError: If one cannot be made.
+    """
+    missing = [place for place in (directory, *directory.parents) if not place.exists()]
+    for place in reversed(missing):
+        # Not by ``parents``: that makes those above open to all.
+        place.mkdir(mode=0o700, exist_ok=True)
+
+
 class JsonDirectory(Generic[T]):
     """
     A directory of ``<name>.json`` files of one type, read again only when changed.

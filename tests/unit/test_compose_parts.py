@@ -68,6 +68,13 @@ def model(**more: Any) -> Model:
     return Model(name="shop", services=(web,))
 
 
+def test_what_is_made_for_the_state_is_for_its_owner_only(tmp_path: Path) -> None:
+    DesiredFile(tmp_path / "state" / "compose").want(up=True)
+
+    for made in (tmp_path / "state", tmp_path / "state" / "compose"):
+        assert made.stat().st_mode & 0o777 == 0o700
+
+
 class TestContainers:
     def test_a_running_one_is_read_with_its_process_and_address(self) -> None:
         found = parse_container(inspected())

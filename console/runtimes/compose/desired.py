@@ -15,7 +15,7 @@ from pathlib import Path
 import msgspec
 
 from console.errors import Unreachable
-from console.runtimes.files import write_atomic, write_json
+from console.runtimes.files import make_private, write_atomic, write_json
 from console.runtimes.locks import FileLock
 
 LOCK_SECONDS = 10.0
@@ -114,7 +114,7 @@ class DesiredFile:
             Unreachable: If the state cannot be written, or is held by somebody else.
         """
         try:
-            self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_private(self._directory)
             lock = FileLock(self._directory / "desired.lock")
             held = lock.acquire(LOCK_SECONDS)
         except OSError as error:
@@ -145,7 +145,7 @@ class DesiredFile:
     def want(self, *, up: bool) -> None:
         """Write down whether the stack should run."""
         try:
-            self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_private(self._directory)
             write_atomic(self._wanted, b"up\n" if up else b"down\n")
         except OSError as error:
             raise self._unwritable(error) from error
@@ -154,6 +154,7 @@ class DesiredFile:
         return Unreachable(
             f"the state directory {self._directory} cannot be written: {error.strerror}",
             unchanged="nothing was changed",
+            remedy="choose another with --state DIR, or mend its permissions",
         )
 
 

@@ -17,9 +17,9 @@ from typing import Any
 import msgspec
 
 from console.domain.services import Role
-from console.errors import Refused, UsageError
+from console.errors import ConsoleError, Refused, Unreachable, UsageError
 from console.runtimes.compose.project import ComposeProject
-from console.runtimes.files import write_json
+from console.runtimes.files import make_private, write_json
 
 MODEL_FILE = "model.json"
 #: Raised when what is kept changes its meaning.
@@ -134,7 +134,7 @@ class ModelFile:
         Raises:
             Refused: If our own project was never prepared.
             Unreachable: If compose cannot be run.
-            ConsoleError: If compose does not accept the files.
+            UsageError: If compose does not accept the files.
         """
         if not self.prepared:
             raise Refused(
@@ -179,7 +179,17 @@ class ModelFile:
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
     def _ask_compose(self) -> Model:
-        config = msgspec.json.decode(self._project.run("config", "--format", "json"))
+        try:
+            said = self._project.run("config", "--format", "json")
+        except Unreachable:
+            raise
+        except ConsoleError as error:
+            raise UsageError(
+                error.message,
+                unchanged="nothing was changed",
+                remedy=f"mend {self._project.files[0]} and try again",
+            ) from error
+        config = msgspec.json.decode(said)
         hashes = dict(
             line.split(maxsplit=1)
             for line in self._project.run("config", "--hash", "*").splitlines()
@@ -195,7 +205,7 @@ class ModelFile:
 
     def _write_file(self, kept: _Kept) -> None:
         try:
-            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_private(self._path.parent)
             write_json(self._path, kept, durable=False)
         except OSError:
             return  # only slower the next time: who may read a stack need not own its state

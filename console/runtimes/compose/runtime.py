@@ -140,7 +140,7 @@ class ComposeRuntime:
         if found is None or label is None:
             return None
         url = _with_secrets(label, found)
-        if url is None or "{address}" not in url:
+        if "{address}" not in url:
             return url
         addresses = [
             address
@@ -275,15 +275,23 @@ def project_of(settings: Settings) -> ComposeProject:
     )
 
 
-def _with_secrets(label: str, service: ServiceModel) -> str | None:
-    """Return *label* with the contents of the secrets it names; None if one is not there."""
+def _with_secrets(label: str, service: ServiceModel) -> str:
+    """
+    Return *label* with the contents of the secrets it names.
+
+    Raises:
+        Unreachable: If one cannot be read.
+    """
     url = label
     while SECRET in url:
         before, _, rest = url.partition(SECRET)
         name, _, after = rest.partition("}")
         try:
             content = Path(service.secrets.get(name, "")).read_text(encoding="utf-8").strip()
-        except OSError:
-            return None
+        except OSError as error:
+            raise Unreachable(
+                f"the secret {name} of {service.name} cannot be read: {error.strerror}",
+                remedy="see secrets: in the compose file",
+            ) from error
         url = f"{before}{quote(content, safe='')}{after}"
     return url
