@@ -96,6 +96,8 @@ def overview_page(
     snapshot = view.snapshot
     if snapshot is None:
         return Page(_nothing_yet(view, look, width), [])
+    if snapshot.unseen is not None:
+        return Page(unseen_lines(snapshot.unseen, look, width), [])
     if not snapshot.running:
         return Page(_stopped(snapshot, look, now, width), [])
     lines = [*_attention(snapshot, look, now, width), _columns(look, width)]
@@ -138,6 +140,18 @@ def _nothing_yet(view: View, look: Look, width: int) -> list[Text]:
     return [*lines, *paragraph([words], width, look.dim)]
 
 
+def unseen_lines(why: str, look: Look, width: int) -> list[Text]:
+    """Return why it cannot be told what runs, whole: it is all there is to go by."""
+    words = "What runs goes on running. Mended here it is seen again by itself."
+    return [
+        Text(),
+        styled(" What runs cannot be seen", look.bad),
+        *paragraph([clean(why, 600)], width, look.text),
+        *paragraph([words], width, look.dim),
+        styled(" find out why: ", look.text).append("fragrance doctor", look.accent),
+    ]
+
+
 def _stopped(snapshot: Snapshot, look: Look, now: datetime, width: int) -> list[Text]:
     lines = [
         Text(),
@@ -161,7 +175,7 @@ def _attention(snapshot: Snapshot, look: Look, now: datetime, width: int) -> lis
         line.append(f" {alert.severity.value}, {alert.state.value} {since(alert.since, now)}")
         lines.append(line.append(f": {clean(alert.summary, 300)}" if alert.summary else ""))
     for source in snapshot.sources:
-        if source.state is SourceState.FRESH:
+        if not source.troubled:
             continue
         failed = source.state is SourceState.FAILED
         line = styled(f" {'✗' if failed else '▲'} source {clean(source.name, 40)}",

@@ -14,6 +14,7 @@ from console.domain.snapshot import Snapshot
 from screens.actions import bindings_on
 from screens.look import Look
 from screens.overview_figures import drain_words, queue_lines, wait_words
+from screens.overview_lines import unseen_lines
 from screens.rendering import clean, health_sign, plural, put, rate, since, styled
 from screens.screen import ConsoleScreen
 from screens.view import View
@@ -39,6 +40,8 @@ def queues_page(view: View, look: Look, now: datetime, width: int) -> list[Text]
         lines = [Text(), styled(f" {words}", look.bad if view.failure else look.dim)]
         lines += [styled(f" {clean(line, 300)}", look.text) for line in view.failure]
         return lines
+    if snapshot.unseen is not None:
+        return unseen_lines(snapshot.unseen, look, width)
     if not snapshot.running:
         start = styled(" start it: ", look.text).append("fragrance start", look.accent)
         return [Text(), styled(" Nothing runs here", look.strong), start]

@@ -124,6 +124,7 @@ def _present(snapshot: Snapshot) -> list[str]:
         for s in snapshot.services
     ]
     lines += [f"alert {a.name} {a.state.value}: {a.summary}" for a in snapshot.alerts]
+    lines += [f"source {s.name} {s.state.value}: {s.error}" for s in snapshot.sources if s.troubled]
     return lines
 
 

@@ -114,6 +114,8 @@ def percent_fine(ratio: float | None) -> str:
 def _headline(snapshot: Snapshot) -> str:
     release = f", release {snapshot.release}" if snapshot.release else ""
     state = "" if snapshot.running else ", not running"
+    if snapshot.unseen is not None:
+        state = ", what runs cannot be seen"
     api = snapshot.endpoints.get("api")
     return (
         f"{snapshot.overall.value.upper()}  {snapshot.environment} on {snapshot.runtime}{release}"
@@ -135,11 +137,11 @@ def _notices(snapshot: Snapshot) -> list[str]:
         lines.append(f"incident: {incident.severity.value} {incident.title} ({incident.status})")
     if snapshot.agent is AgentState.ABSENT:
         lines.append("agent: absent; this picture was collected just now and has no rates yet")
-    if not snapshot.running:
+    if not snapshot.running and snapshot.unseen is None:
         # What cannot be read then needs no line each: this one says why.
         lines.append("next: fragrance start")
     else:
-        lines += [_source_line(s) for s in snapshot.sources if s.state is not SourceState.FRESH]
+        lines += [_source_line(s) for s in snapshot.sources if s.troubled]
     return [plain_text(line) for line in lines]
 
 

@@ -121,7 +121,7 @@ def _sources(before: Snapshot, after: Snapshot) -> Iterator[str]:
             continue
         if source.state is SourceState.FRESH:
             yield f"source {source.name} answers"
-        else:
+        elif source.troubled:
             yield f"source {source.name} {source.state.value}: {source.error or 'no news'}"
 
 

@@ -88,6 +88,7 @@ class Observed:
             state=state,
             age_seconds=None if age is None else round(age, 3),
             error=error,
+            configured=self.failure is not Failure.NOT_CONFIGURED,
         )
 
 

@@ -179,9 +179,17 @@ class SourceStatus:
 
     ``age_seconds`` is since the last good reading, None if there never was one.
     ``error`` is the present failure in words, None when the last try was good.
+    ``configured`` is False where the project gives nothing to ask: no trouble, for
+    projects that know nothing of the console.
     """
 
     name: str
     state: SourceState
     age_seconds: float | None
     error: str | None
+    configured: bool = True
+
+    @property
+    def troubled(self) -> bool:
+        """Whether an operator must be told: something that should answer does not."""
+        return self.configured and self.state is not SourceState.FRESH

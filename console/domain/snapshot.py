@@ -79,6 +79,14 @@ class Snapshot:
         """Return the service called *name*, or None."""
         return next((s for s in self.services if s.name == name), None)
 
+    @property
+    def unseen(self) -> str | None:
+        """Why it cannot be told what runs; None where it can: unseen is not stopped."""
+        runtime = next((s for s in self.sources if s.name == "runtime"), None)
+        if self.services or runtime is None or not runtime.troubled:
+            return None
+        return runtime.error or "no news"
+
     def replica(self, name: str) -> Replica | None:
         """Return the replica called *name* of any service, or None."""
         return next((r for s in self.services for r in s.replicas if r.name == name), None)

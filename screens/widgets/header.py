@@ -92,6 +92,9 @@ def _state(view: View, look: Look, title: str, width: int) -> Text:
     if snapshot is None:
         words = "cannot read the stack" if view.failure else "reading the stack…"
         return between(styled(f" {words}", look.bad if view.failure else look.dim), right, width)
+    if snapshot.unseen is not None:
+        words = " ? UNKNOWN  what runs cannot be seen"
+        return between(styled(words, look.bad), right, width)
     if not snapshot.running:
         return between(styled(" ○ STOPPED  nothing runs here", look.warn), right, width)
     glyph, style = overall_sign(snapshot.overall, look)
@@ -105,8 +108,10 @@ def _state(view: View, look: Look, title: str, width: int) -> Text:
 def _summary(snapshot: Snapshot) -> str:
     short = [s for s in snapshot.services if s.ready < s.desired]
     if not short:
-        ready = sum(s.health is Health.HEALTHY for s in snapshot.services)
-        return f"{ready} of {plural(len(snapshot.services), 'service')} ready"
+        ready = sum(s.ready > 0 for s in snapshot.services)
+        unknown = sum(s.health is Health.UNKNOWN for s in snapshot.services)
+        told = f"{ready} of {plural(len(snapshot.services), 'service')} ready"
+        return told + (f", {unknown} of unknown health" if unknown else "")
     worst = ", ".join(f"{clean(s.name, 40)} {s.ready}/{s.desired}" for s in short)
     return f"not ready: {worst}"
 

@@ -123,6 +123,25 @@ class TestLines:
 
         assert "source database: failed, no answer within 2 s" in lines
 
+    def test_what_the_project_gives_nothing_to_ask_for_is_no_trouble(self) -> None:
+        words = "no database service with a known address"
+        absent = SourceStatus("database", SourceState.FAILED, None, words, configured=False)
+
+        lines = status_lines(replace(sick(), sources=(absent,)))
+
+        assert not [line for line in lines if line.startswith("source ")]
+        assert differences(replace(sick(), sources=()), replace(sick(), sources=(absent,))) == []
+
+    def test_what_cannot_be_seen_is_not_called_stopped(self) -> None:
+        blind = SourceStatus("runtime", SourceState.FAILED, None, "the engine is away")
+
+        lines = status_lines(replace(sick(), services=(), running=False, sources=(blind,)))
+
+        assert "what runs cannot be seen" in lines[0]
+        assert "source runtime: failed, the engine is away" in lines
+        assert "not running" not in lines[0]
+        assert "next: fragrance start" not in lines
+
     def test_unknown_is_never_drawn_as_0(self) -> None:
         text = "\n".join(status_lines(picture({"runtime": everything()["runtime"]})))
 
