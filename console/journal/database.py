@@ -170,7 +170,8 @@ class JournalDatabase:
             return Refused(
                 f"the journal {self.path} cannot be written: {error}",
                 unchanged="nothing was changed; status and logs still work",
-                remedy=f"look at the disk (df -h {self.state}) and at the owner of {self.state}",
+                remedy=f"look at the disk (df -h {self.state}) and at its owner, "
+                "or choose another with --state DIR",
             )
         return Unreachable(
             f"the journal {self.path} cannot be read: {error}",
