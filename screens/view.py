@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from console.domain.operations import Operation, OperationSummary
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 #: A picture older than three intervals of the agent is called old, seconds.
 STALE_AFTER_SECONDS = 3.0
+#: In a picture just taken, the operation may have been read this long before.
+JOURNAL_READ_EVERY = timedelta(seconds=1.5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +52,8 @@ class View:
         """
         Return the operation at work or unfinished, as far as is known.
 
-        A picture taken before an operation ended still shows it at work; whoever
-        followed it to the end knows better.
+        A picture whose journal was read before an operation ended still shows it at
+        work; whoever followed it to the end knows better.
         """
         if self.snapshot is None or self.snapshot.operation is None:
             return None
@@ -60,7 +62,7 @@ class View:
             ended is not None
             and shown.id == ended.id
             and ended.ended_at is not None
-            and self.snapshot.taken_at <= ended.ended_at
+            and self.snapshot.taken_at <= ended.ended_at + JOURNAL_READ_EVERY
         ):
             return None
         return shown

@@ -350,5 +350,5 @@ async def test_an_operation_seen_to_end_forbids_nothing_before_the_next_picture(
         desk.app.operation_ended(ended)
         assert desk.app.view.operation is None
         # Taken up again by somebody: a later picture is believed.
-        desk.app.operation_ended(replace(ended, ended_at=taken - timedelta(seconds=1)))
+        desk.app.operation_ended(replace(ended, ended_at=taken - timedelta(seconds=2)))
         assert desk.app.view.operation == shown
