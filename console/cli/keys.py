@@ -8,7 +8,7 @@ from typing import Any
 
 from console.cli.main import Commands, Invocation, add_command
 from console.domain.operations import Change
-from console.domain.services import Health, Role
+from console.domain.services import Health, ReplicaState, Role
 from console.domain.text import plain_text
 from console.errors import ConsoleError, Unreachable
 
@@ -34,22 +34,22 @@ def run_keys(call: Invocation) -> int:
     if call.args.action != "list":
         engine.require_write()
     arguments = [call.args.action, *([call.args.name] if call.args.name else [])]
-    replica = next(
-        (
-            replica.name
-            for service in engine.snapshot().services
-            if service.role is Role.APP
-            for replica in service.replicas
-            if replica.health is Health.HEALTHY
-        ),
-        None,
-    )
-    if replica is None:
+    # The command speaks to the database itself: a replica that gets no requests will do,
+    # so that a key can be revoked while the application is in trouble.
+    running = [
+        replica
+        for service in engine.snapshot().services
+        if service.role is Role.APP
+        for replica in service.replicas
+        if replica.state is ReplicaState.RUNNING
+    ]
+    if not running:
         raise Unreachable(
-            "no replica of the application is healthy",
+            "no replica of the application runs",
             unchanged="no key was made or changed",
             remedy="fragrance status",
         )
+    replica = min(running, key=lambda r: r.health is not Health.HEALTHY).name
     done = engine.runtime.exec(
         replica, ["python", "-m", "backend", "keys", *arguments, "--json"], TIMEOUT_SECONDS
     )
