@@ -124,6 +124,7 @@ def test_workers_are_scaled_while_briefs_wait(stack: Stack, containers: ComposeS
         assert up.returncode == 0, up.stderr
         end = json.loads(up.stdout.splitlines()[-1])
         assert (end["outcome"], end["verified"]) == ("done", True)
+        stack.wait_ready("worker-llm", 2, 10)  # the agent's picture is up to a second old
         assert stack.replicas("worker-llm") == ["worker-llm-1", "worker-llm-2"]
         new = json.loads(docker("inspect", f"{containers.name}-worker-llm-2"))[0]
         assert new["Config"]["Labels"]["console.operation"] == end["operation_id"]
@@ -131,6 +132,7 @@ def test_workers_are_scaled_while_briefs_wait(stack: Stack, containers: ComposeS
         jobs += post(40)
         down = stack.fragrance("scale", "worker-llm=1", "--yes", "--reason", "quiet", timeout=240)
         assert down.returncode == 0, down.stderr
+        stack.wait_ready("worker-llm", 1, 10)
         assert len(stack.replicas("worker-llm")) == 1
         finished = [containers.finished_job(client, job) for job in jobs]
     assert {job["state"] for job in finished} == {"succeeded"}
@@ -181,6 +183,7 @@ def test_a_crash_at_every_boundary_of_a_routed_scale_is_survived(stack: Stack) -
         wish = {"targets": {"app": 3}, "hold_seconds": 0}
         crashes = FaultHarness(engine, seconds=240).crash_everywhere("scale", wish)
     assert crashes >= 10
+    stack.wait_ready("app", 2, 10)
     assert stack.replicas("app") == ["app-1", "app-2"]
 
 
