@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import closing
 from typing import Any
@@ -108,12 +108,11 @@ def test_a_brief_over_tls_becomes_a_stored_formula(stack: Stack, containers: Com
 
 def test_workers_are_scaled_while_briefs_wait(stack: Stack, containers: ComposeStack) -> None:
     with containers.client(stack.key) as client:
+        numbers = itertools.count()
 
         def post(count: int) -> list[str]:
-            answers = [
-                client.post("/v1/briefs", json={"text": f"brief {n}: cedar {time.time_ns()}"})
-                for n in range(count)
-            ]
+            texts = [f"brief number {next(numbers)}: green tea and cedar" for _ in range(count)]
+            answers = [client.post("/v1/briefs", json={"text": text}) for text in texts]
             assert {a.status_code for a in answers} == {202}
             return [a.json()["job_id"] for a in answers]
 
