@@ -18,7 +18,7 @@ from console.domain.lifecycle import ACTIVE, busy_with
 from console.domain.operations import Actor, Change, Operation, OperationState, StepEvent
 from console.domain.plans import Json, Plan
 from console.domain.snapshot import AgentState, Snapshot
-from console.errors import Interrupted, ReadOnly, Refused, UsageError
+from console.errors import ConsoleError, Interrupted, ReadOnly, Refused, UsageError
 from console.operations.lock import OperationLock
 from console.operations.request import PlanRequest
 from console.ports import (
@@ -34,6 +34,8 @@ from console.settings import Settings
 
 #: A picture older than this is not used as the agent's present view, seconds.
 PICTURE_MAX_AGE_SECONDS = 5.0
+#: How long the agent is given to take a picture that knows of the last change, seconds.
+CATCH_UP_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +111,28 @@ class Engine:
             if age <= PICTURE_MAX_AGE_SECONDS:
                 return picture
         return replace(self.collector.latest_or_collect(), agent=AgentState.ABSENT)
+
+    def present(self) -> Snapshot:
+        """
+        Return a picture that knows of every change recorded so far.
+
+        For who asks once: right after a change the agent's last picture may still be
+        the one before, and an answer must not deny what the same person just did.
+        """
+        try:
+            newest = [change.at for change in self.journal.changes(1)]
+        except ConsoleError:
+            return self.snapshot()  # a broken journal is told by its source, and hides nothing else
+        deadline = self.clock.monotonic() + CATCH_UP_SECONDS
+        snapshot = self.snapshot()
+        while snapshot.agent is AgentState.RUNNING and not all(
+            any(change.at >= at for change in snapshot.changes) for at in newest
+        ):
+            if self.clock.monotonic() >= deadline:
+                return replace(self.collector.collect(), agent=AgentState.RUNNING)
+            self.clock.sleep(0.05)
+            snapshot = self.snapshot()
+        return snapshot
 
     def last_picture(self) -> Snapshot | None:
         """Return the agent's last picture however old, to draw at once; None if none."""

@@ -38,7 +38,7 @@ def run_keys(call: Invocation) -> int:
     # so that a key can be revoked while the application is in trouble.
     running = [
         replica
-        for service in engine.snapshot().services
+        for service in engine.present().services
         if service.role is Role.APP
         for replica in service.replicas
         if replica.state is ReplicaState.RUNNING

@@ -89,7 +89,7 @@ def _show(
 ) -> int:
     engine = call.engine()
     try:
-        snapshot = engine.snapshot()
+        snapshot = engine.present()
     finally:
         engine.close()
     if call.json:

@@ -75,6 +75,7 @@ def build_service(
         replicas=replicas,
         labels=fact.labels,
         core=fact.core,
+        single=fact.single,
     )
 
 

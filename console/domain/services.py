@@ -120,6 +120,7 @@ class ServiceFact:
         core: Whether it counts for the overall health (profiles aside).
         cpu_limit_cores: Limit of one replica, cores; None when unlimited.
         memory_limit_bytes: Limit of one replica; None when unlimited.
+        single: Why there can be no second replica beside the first; empty if there can.
     """
 
     name: str
@@ -130,6 +131,7 @@ class ServiceFact:
     core: bool = True
     cpu_limit_cores: float | None = None
     memory_limit_bytes: int | None = None
+    single: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,3 +212,4 @@ class Service:
     replicas: tuple[Replica, ...]
     labels: dict[str, str] = field(default_factory=dict)
     core: bool = True
+    single: str = ""

@@ -181,6 +181,12 @@ def _read_target(request: PlanRequest, name: str, wanted: object) -> _Target:
             unchanged="nothing was changed",
             remedy=f"fragrance scale {name}={bound}; console.yaml, section scale, sets the bounds",
         )
+    if wanted > 1 and service.single:
+        raise Refused(
+            f"{name} cannot have {wanted} replicas: {service.single}, and two cannot share it",
+            unchanged="nothing was changed",
+            remedy="take that out of the compose file, then fragrance start",
+        )
     return _Target(service, present_replicas(service), wanted)
 
 

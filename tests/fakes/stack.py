@@ -57,6 +57,7 @@ class ModelStack(FakeRuntime):
         self.agent = AgentState.RUNNING
         self.host: HostReading | None = HostReading(0.1, 0.5, 0.2, 4, 8 * 1024 * MIB, 10**12)
         self.blind = False
+        self.single: dict[str, str] = {}
         super().__init__(services, clock=clock.now)
 
     # What a collector sees ---------------------------------------------------
@@ -140,6 +141,7 @@ class ModelStack(FakeRuntime):
             restarts=0,
             replicas=replicas,
             labels=fact.labels,
+            single=self.single.get(fact.name, ""),
         )
 
     def _see_replica(self, service: ServiceFact, fact: ReplicaFact) -> Replica:

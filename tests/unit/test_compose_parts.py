@@ -231,6 +231,27 @@ class TestModel:
         assert found.require("setup").one_shot
 
     @pytest.mark.parametrize(
+        ("service", "why"),
+        [
+            ({"ports": [{"published": "8080", "target": 80}]}, "it publishes port 8080"),
+            ({"container_name": "shop"}, "the container name shop"),
+            ({"ports": [{"target": 80}]}, ""),
+            ({"ports": [{"published": "0", "target": 80}]}, ""),
+            ({"ports": [{"published": "8080-8089", "target": 80}]}, ""),
+            ({}, ""),
+        ],
+    )
+    def test_what_leaves_no_room_for_a_second_replica(
+        self, service: dict[str, Any], why: str
+    ) -> None:
+        config = {"name": "shop", "services": {"web": {"image": "a", **service}}}
+
+        single = parse_model(config, {"web": "h"}).require("web").single
+
+        assert why in single
+        assert bool(single) == bool(why)
+
+    @pytest.mark.parametrize(
         ("name", "service", "role"),
         [
             ("db", {"image": "registry.example/ours:1"}, Role.DATABASE),

@@ -167,6 +167,14 @@ def test_a_wish_that_makes_no_sense_is_refused_with_a_remedy(
     assert stack.commands == []
 
 
+def test_what_there_can_be_only_one_of_is_refused_beforehand(stack: ModelStack) -> None:
+    stack.single = {"worker-llm": "it publishes port 8080 of the host"}
+
+    with pytest.raises(Refused, match="cannot have 2 replicas: it publishes port 8080"):
+        scale(stack, {"worker-llm": 2})
+    assert names(scale(stack, {"worker-llm": 0}))
+
+
 def test_a_runtime_that_is_not_seen_is_not_decided_about(stack: ModelStack) -> None:
     stack.failed_sources = {"runtime": "no answer within 2 s"}
 

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -21,7 +22,7 @@ from console.clock import SystemClock
 from console.collector import Collector
 from console.domain.alerts import Alert, AlertSeverity, AlertState
 from console.domain.differences import differences
-from console.domain.operations import Actor, OperationState, OperationSummary
+from console.domain.operations import Actor, Change, OperationState, OperationSummary
 from console.domain.queues import Queue
 from console.domain.readings import SourceState, SourceStatus
 from console.domain.services import ReplicaState, Role
@@ -281,6 +282,34 @@ class TestCommand:
 
         assert told["agent"] == "running"
         assert set(told["queues"][0]) == QUEUE_KEYS
+
+    def test_a_picture_that_does_not_know_of_the_last_change_is_waited_out(
+        self, bench: Bench, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        lock = AgentLock(bench.settings.state)
+        assert lock.take()
+        now = datetime.now(UTC)
+        before = replace(picture(), taken_at=now, agent=AgentState.RUNNING)
+        change = Change(now, "kim", "keys revoke old", "done")
+        bench.pictures.write(before)
+        bench.engine.journal.record(change)
+        later = threading.Timer(
+            0.3, lambda: bench.pictures.write(replace(before, changes=(change,)))
+        )
+        later.start()
+
+        told = self.read(bench, capsys, "status", "--json")
+        later.join()
+
+        assert [c["what"] for c in told["changes"]] == ["keys revoke old"]
+        assert told["release"] == before.release  # the agent's own, not one collected here
+
+        bench.pictures.write(before)
+        alone = self.read(bench, capsys, "status", "--json")
+        lock.release()
+
+        assert alone["services"][0]["name"] == bench.runtime.topology().services[0].name
+        assert alone["agent"] == "running"
 
     def test_a_picture_of_a_dead_agent_is_not(
         self, bench: Bench, capsys: pytest.CaptureFixture[str]

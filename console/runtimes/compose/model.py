@@ -58,6 +58,7 @@ class ServiceModel:
         secrets: File of each secret it is given, by name.
         grace_seconds: From SIGTERM to SIGKILL.
         published: Host ports with the container's port behind each.
+        single: Why there can be no second replica of it on one host; empty if there can.
     """
 
     name: str
@@ -73,6 +74,7 @@ class ServiceModel:
     cpu_limit_cores: float | None = None
     memory_limit_bytes: int | None = None
     published: dict[int, int] = field(default_factory=dict)
+    single: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -259,6 +261,11 @@ def _service(
     profiles = tuple(service.get("profiles") or ())
     restarts = service.get("restart", "no") not in ("no", "")
     image = str(service.get("image") or "")
+    published = {
+        int(port["published"]): int(port["target"])
+        for port in service.get("ports") or ()
+        if str(port.get("published", "")).isdecimal()
+    }
     return ServiceModel(
         name=name,
         config_hash=config_hash,
@@ -275,12 +282,18 @@ def _service(
         grace_seconds=_seconds(service.get("stop_grace_period")),
         cpu_limit_cores=float(cpus) if cpus else None,
         memory_limit_bytes=int(memory) if memory else None,
-        published={
-            int(port["published"]): int(port["target"])
-            for port in service.get("ports") or ()
-            if str(port.get("published", "")).isdecimal()
-        },
+        published=published,
+        single=_single(str(service.get("container_name") or ""), published),
     )
+
+
+def _single(container_name: str, published: Mapping[int, int]) -> str:
+    """Return why two replicas cannot be there at once, empty where they can."""
+    if container_name:
+        return f"its compose file gives it the container name {container_name}"
+    # Port 0 is any free one; a range has room for as many replicas as the engine finds in it.
+    fixed = sorted(port for port in published if port)
+    return f"it publishes port {fixed[0]} of the host" if fixed else ""
 
 
 def _role(label: str | None, name: str, image: str, program: str) -> Role:

@@ -123,6 +123,7 @@ def _service(
         core=not service.profiles and not service.one_shot,
         cpu_limit_cores=service.cpu_limit_cores,
         memory_limit_bytes=service.memory_limit_bytes,
+        single=service.single,
     )
 
 
