@@ -10,7 +10,9 @@ from console.errors import UsageError
 def register(commands: Commands) -> None:
     """Add ``restart``."""
     command = add_command(commands, "restart", "restart services, one replica after the other")
-    command.add_argument("services", metavar="SERVICE", nargs="*")
+    command.add_argument(
+        "services", metavar="SERVICE", nargs="*", help="or the name of one replica"
+    )
     command.add_argument("--all", action="store_true", help="every service")
     add_changing(command)
     command.set_defaults(run=run_restart)

@@ -36,7 +36,8 @@ def plan_restart(request: PlanRequest) -> Plan:
     Plan a rolling restart.
 
     Args:
-        request: Its wish is ``{"services": ["app"]}`` or ``{"all": true}``.
+        request: Its wish is ``{"services": ["app"]}`` or ``{"all": true}``; the name of
+            a replica among the services means that one alone.
 
     Raises:
         UsageError: When a service is unknown or none is named.
@@ -46,7 +47,8 @@ def plan_restart(request: PlanRequest) -> Plan:
     check_seen(request)
     if not isinstance(request.runtime, RestartsReplica):
         raise not_supported(request, "restart single replicas")
-    services = [s for s in _read_services(request) if present_replicas(s)]
+    restarted = {s.name: (s, found) for s, found in _read_services(request) if found}
+    services = [service for service, _ in restarted.values()]
     if not services:
         raise Refused(
             "there is no replica to restart",
@@ -55,14 +57,14 @@ def plan_restart(request: PlanRequest) -> Plan:
         )
     steps: list[Step] = []
     undo: list[Step] = []
-    for service in services:
-        for replica in present_replicas(service):
+    for service, replicas in restarted.values():
+        for replica in replicas:
             forward, back = _restart(request, service, replica)
             steps += forward
             undo = back + undo
     return Plan(
         verb="restart",
-        summary=", ".join(f"{s.name} ×{len(present_replicas(s))}" for s in services),
+        summary=", ".join(_words(s, replicas) for s, replicas in restarted.values()),
         steps=tuple(steps),
         undo=tuple(undo),
         warnings=tuple(_warnings(request, services)),
@@ -71,11 +73,19 @@ def plan_restart(request: PlanRequest) -> Plan:
     )
 
 
-def _read_services(request: PlanRequest) -> list[Service]:
+def _words(service: Service, replicas: tuple[Replica, ...]) -> str:
+    if len(replicas) == len(present_replicas(service)):
+        return f"{service.name} ×{len(replicas)}"
+    return ", ".join(replica.name for replica in replicas)
+
+
+def _read_services(request: PlanRequest) -> list[tuple[Service, tuple[Replica, ...]]]:
+    """Return each service to restart with those of its replicas that are meant."""
     known = request.snapshot.services
     if request.wish.get("all"):
         ranks = {role: rank for rank, role in enumerate(_ORDER)}
-        return sorted(known, key=lambda service: ranks.get(service.role, len(_ORDER)))
+        ordered = sorted(known, key=lambda service: ranks.get(service.role, len(_ORDER)))
+        return [(service, present_replicas(service)) for service in ordered]
     names = request.wish.get("services")
     if not isinstance(names, list) or not names:
         raise UsageError(
@@ -83,17 +93,27 @@ def _read_services(request: PlanRequest) -> list[Service]:
             unchanged="nothing was changed",
             remedy="fragrance restart SERVICE, or --all",
         )
-    services = []
-    for name in dict.fromkeys(names):
-        service = request.snapshot.service(name) if isinstance(name, str) else None
-        if service is None:
+    for name in names:
+        if request.snapshot.service(name) is None and request.snapshot.replica(name) is None:
             raise UsageError(
                 f"there is no service {name!r}",
                 unchanged="nothing was changed",
                 remedy=f"one of: {', '.join(s.name for s in known)}",
             )
-        services.append(service)
-    return services
+    meant = []
+    for service in sorted(known, key=lambda service: _place(names, service)):
+        replicas = present_replicas(service)
+        if service.name not in names:
+            replicas = tuple(r for r in replicas if r.name in names)
+        if service.name in names or replicas:
+            meant.append((service, replicas))
+    return meant
+
+
+def _place(names: list[object], service: Service) -> int:
+    """Return where *names* first means *service*: they are restarted in that order."""
+    own = {service.name, *(replica.name for replica in service.replicas)}
+    return next((place for place, name in enumerate(names) if name in own), len(names))
 
 
 def _restart(

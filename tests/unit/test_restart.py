@@ -58,6 +58,21 @@ def test_a_worker_is_drained_first_and_its_undo_lets_it_work_again(stack: ModelS
     assert any("one replica" in warning for warning in plan.warnings)
 
 
+def test_one_replica_alone_is_restarted_by_its_name(stack: ModelStack) -> None:
+    plan = stack.plan("restart", {"services": ["app-2"]})
+
+    assert [s.name for s in plan.steps] == ["restart-app-2", "gate-app-2"]
+    assert plan.summary == "app-2"
+    assert plan.steps[0].risk is Risk.LOW  # the other one serves meanwhile
+    assert plan.warnings == ()
+
+
+def test_services_are_restarted_in_the_order_they_are_named(stack: ModelStack) -> None:
+    plan = stack.plan("restart", {"services": ["worker-rl", "app", "app-1", "worker-rl"]})
+
+    assert plan.summary == "worker-rl ×1, app ×2"
+
+
 def test_a_worker_that_does_not_answer_is_not_asked_to_drain(stack: ModelStack) -> None:
     stack.unwell = {"worker-llm-1"}
 
