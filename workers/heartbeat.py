@@ -70,6 +70,7 @@ class Heartbeat:
         self.identity = identity
         self.phase = Phase.STARTING
         self.consumer: Any = None
+        self.slots: int | None = None
         self._shared = shared
         self._lease = lease
         self._failing = False
@@ -113,7 +114,11 @@ class Heartbeat:
             self._failing = False
 
     def report(self) -> dict[str, Any]:
-        """Return the heartbeat's content; ``reserved`` is taken but not yet running."""
+        """
+        Return the heartbeat's content.
+
+        ``reserved`` is taken but not yet running, ``slots`` how many can run at once.
+        """
         from celery.worker import state
 
         active = list(state.active_requests)
@@ -128,6 +133,7 @@ class Heartbeat:
             "phase": self.phase.value,
             "active": len(active),
             "reserved": len(reserved),
+            "slots": self.slots,
             "processed": state.all_total_count[0],
             "accepting": self.is_accepting(),
             "release": self.identity.release,

@@ -118,6 +118,7 @@ def _consume(app: Celery, queue: Queue, settings: Settings, pool: Pool, beat: He
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
         log.info("worker_ready", queue=queue.value, concurrency=pool.concurrency)
 
+    beat.slots = pool.concurrency
     signals.worker_shutting_down.connect(on_stop, weak=False)
     signals.worker_ready.connect(on_ready, weak=False)
     signals.setup_logging.connect(lambda **_: True, weak=False)  # ours is in place

@@ -192,12 +192,14 @@ def _metrics(observations: Observations, windows: Windows, now: datetime) -> Met
     database = shown(observations, DatabaseReading, now)
     broker = shown(observations, BrokerReading, now)
     host = shown(observations, HostReading, now)
+    scrape = shown(observations, ScrapeReading, now)
     return Metrics(
         request_rate=requests.request_rate,
         error_ratio=requests.error_ratio,
         p50_seconds=requests.p50_seconds,
         p95_seconds=requests.p95_seconds,
         p99_seconds=requests.p99_seconds,
+        requests_in_flight=_in_flight(scrape),
         database_connections=database.connections if database else None,
         database_connections_max=database.connections_max if database else None,
         redis_memory_bytes=broker.memory_bytes if broker else None,
@@ -205,6 +207,13 @@ def _metrics(observations: Observations, windows: Windows, now: datetime) -> Met
         host_memory_ratio=host.memory_ratio if host else None,
         host_disk_ratio=host.disk_ratio if host else None,
     )
+
+
+def _in_flight(scrape: ScrapeReading | None) -> float | None:
+    """Sum over replicas; None when one of them does not say."""
+    counts = [] if scrape is None else [c.in_flight for c in scrape.counters.values()]
+    known = [count for count in counts if count is not None]
+    return sum(known) if counts and len(known) == len(counts) else None
 
 
 def _measured(metrics: Metrics, observations: Observations, now: datetime) -> Metrics:

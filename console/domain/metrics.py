@@ -12,6 +12,7 @@ class Metrics:
     """
     Figures of the whole stack; rates and percentiles over 60 s, None is unknown.
 
+    ``requests_in_flight``: being served or waiting in the application at the last scrape.
     Units are in the names; ratios are 0–1.
     """
 
@@ -20,6 +21,7 @@ class Metrics:
     p50_seconds: float | None = None
     p95_seconds: float | None = None
     p99_seconds: float | None = None
+    requests_in_flight: float | None = None
     database_connections: int | None = None
     database_connections_max: int | None = None
     redis_memory_bytes: int | None = None

@@ -13,12 +13,91 @@ from console.domain.services import Role
 
 
 @dataclass(frozen=True, slots=True)
+class ScaleTriggers:
+    """
+    Above any of these a service needs more replicas; None: not looked at.
+
+    Args:
+        p95_seconds: 95th percentile of response times over 60 s.
+        cpu_ratio: Mean over replicas of cores used ÷ limit, 0–1.
+        requests_in_flight: Requests being served or waiting, all replicas together.
+        queue_depth: Tasks waiting in its queue.
+        wait_seconds: Average wait of the tasks in its queue.
+    """
+
+    p95_seconds: float | None = None
+    cpu_ratio: float | None = None
+    requests_in_flight: float | None = None
+    queue_depth: float | None = None
+    wait_seconds: float | None = None
+
+    def __post_init__(self) -> None:
+        for name in self.__dataclass_fields__:
+            value = getattr(self, name)
+            if value is not None and value <= 0:
+                raise ValueError(f"{name} is {value:g}, it must be above 0")
+
+
+#: What is looked at where policy names nothing, by role.
+ROLE_TRIGGERS: dict[Role, ScaleTriggers] = {
+    Role.APP: ScaleTriggers(p95_seconds=0.5, cpu_ratio=0.7, requests_in_flight=50),
+    Role.WORKER: ScaleTriggers(queue_depth=50, wait_seconds=10, cpu_ratio=0.8),
+}
+OTHER_TRIGGERS = ScaleTriggers(cpu_ratio=0.8)
+
+
+@dataclass(frozen=True, slots=True)
 class ScalePolicy:
-    """Bounds on replicas of one service."""
+    """
+    How far, and when, one service is scaled.
+
+    Args:
+        minimum: Least replicas; 0 lets a person take it out of service altogether.
+        maximum: Most replicas.
+        memory_bytes_per_replica: What one needs where none runs to be measured.
+        triggers: What calls for more; None: those of its role.
+        wait_target_seconds: How long a task may wait once there are enough replicas.
+    """
 
     minimum: int = 0
     maximum: int = 10
     memory_bytes_per_replica: int | None = None
+    triggers: ScaleTriggers | None = None
+    wait_target_seconds: float = 10.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.minimum <= self.maximum:
+            raise ValueError(
+                f"minimum {self.minimum} and maximum {self.maximum} are no bounds: "
+                "0 ≤ minimum ≤ maximum"
+            )
+        if self.wait_target_seconds <= 0:
+            raise ValueError("wait_target_seconds must be above 0")
+
+
+@dataclass(frozen=True, slots=True)
+class AutoscalePolicy:
+    """
+    How patient the autoscaler is: quick up, slow down.
+
+    Args:
+        up_after_seconds: Triggers must fire this long before replicas are added.
+        down_after_seconds: One less must have been enough for this long.
+        up_cooldown_seconds: After any change, before replicas are added.
+        down_cooldown_seconds: After any change, before one is removed.
+        reversal_seconds: Between two changes of direction at least.
+    """
+
+    up_after_seconds: float = 30.0
+    down_after_seconds: float = 300.0
+    up_cooldown_seconds: float = 120.0
+    down_cooldown_seconds: float = 300.0
+    reversal_seconds: float = 600.0
+
+    def __post_init__(self) -> None:
+        for name in self.__dataclass_fields__:
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} cannot be negative")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +120,20 @@ class Policy:
         memory_reserve_ratio: Share of the host's memory that scaling must leave.
         alerts: Threshold by alert name.
         elevation_minutes: How long ``elevate`` gives write access by default.
+        settle_minutes: How long the agent follows a service after it was scaled.
+        autoscale: How patient the autoscaler is.
     """
 
     scale: dict[str, ScalePolicy] = field(
         default_factory=lambda: {
             "app": ScalePolicy(minimum=1, maximum=5),
             "worker-llm": ScalePolicy(minimum=0, maximum=10),
-            "worker-rl": ScalePolicy(minimum=0, maximum=4),
+            "worker-rl": ScalePolicy(
+                minimum=0,
+                maximum=4,
+                triggers=ScaleTriggers(queue_depth=10),
+                wait_target_seconds=600.0,
+            ),
         }
     )
     scale_others: ScalePolicy | None = None
@@ -63,9 +149,22 @@ class Policy:
         }
     )
     elevation_minutes: int = 15
+    settle_minutes: float = 5.0
+    autoscale: AutoscalePolicy = field(default_factory=AutoscalePolicy)
+
+    def __post_init__(self) -> None:
+        if self.settle_minutes <= 0:
+            raise ValueError("settle_minutes must be above 0")
 
     def bounds(self, service: str, role: Role) -> ScalePolicy | None:
         """Return the bounds on replicas of *service*; None when it cannot be scaled."""
         if role in {Role.DATABASE, Role.BROKER}:
             return self.scale.get(service)
         return self.scale.get(service, self.scale_others)
+
+    def triggers(self, service: str, role: Role) -> ScaleTriggers:
+        """Return what calls for more replicas of *service*: by name, else by role."""
+        bounds = self.bounds(service, role)
+        if bounds is not None and bounds.triggers is not None:
+            return bounds.triggers
+        return ROLE_TRIGGERS.get(role, OTHER_TRIGGERS)

@@ -88,6 +88,7 @@ class WorkerHeartbeat:
         processed: Tasks finished since its start.
         accepting: False once it was told to drain.
         phase: ``starting`` (model is loading), ``running`` or ``stopping``.
+        slots: Tasks it can run at the same time, None where it does not say.
     """
 
     replica: str
@@ -98,6 +99,7 @@ class WorkerHeartbeat:
     processed: int
     accepting: bool
     phase: str = "running"
+    slots: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,6 +76,8 @@ def build_service(
         labels=fact.labels,
         core=fact.core,
         single=fact.single,
+        replica_cpu_limit_cores=fact.cpu_limit_cores,
+        replica_memory_limit_bytes=fact.memory_limit_bytes,
     )
 
 
@@ -162,6 +164,7 @@ def _build_replica(
         accepting=beat.accepting if beat is not None else None,
         probed=verdict.probed,
         route=fact.route,
+        task_slots=beat.slots if beat is not None else None,
     )
 
 

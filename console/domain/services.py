@@ -170,8 +170,9 @@ class Replica:
     ``cpu_ratio`` is cores used ÷ limit (÷ one core where there is no limit).
     ``probed`` is False where nothing tells whether it works; ``route`` is None
     where no proxy of ours is before it.
-    ``active_tasks`` (running), ``reserved_tasks`` (held, not started) and
-    ``accepting`` are None for anything but a worker that sends heartbeats.
+    ``active_tasks`` (running), ``reserved_tasks`` (held, not started), ``task_slots``
+    (how many it can run at the same time) and ``accepting`` are None for anything but
+    a worker that sends heartbeats.
     """
 
     id: str
@@ -191,11 +192,16 @@ class Replica:
     accepting: bool | None = None
     probed: bool = True
     route: Route | None = None
+    task_slots: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """One service in a snapshot; figures are sums over its replicas."""
+    """One service in a snapshot; figures are sums over its replicas.
+
+    ``replica_cpu_limit_cores`` and ``replica_memory_limit_bytes`` are of one replica,
+    None where it is not limited.
+    """
 
     name: str
     role: Role
@@ -213,3 +219,5 @@ class Service:
     labels: dict[str, str] = field(default_factory=dict)
     core: bool = True
     single: str = ""
+    replica_cpu_limit_cores: float | None = None
+    replica_memory_limit_bytes: int | None = None

@@ -58,6 +58,7 @@ def decode_heartbeat(raw: bytes | None) -> WorkerHeartbeat | None:
             processed=int(beat.get("processed", 0)),
             accepting=beat.get("accepting") is True,
             phase=str(beat.get("phase", "running")),
+            slots=None if beat.get("slots") is None else int(beat["slots"]),
         )
     except (msgspec.MsgspecError, AttributeError, KeyError, TypeError, ValueError):
         return None
