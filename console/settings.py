@@ -11,10 +11,10 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from console.domain.policy import Policy, ScalePolicy
 from console.errors import Refused, UsageError
+from console.policy_file import load_policy as load_policy
 
 #: The directory that holds the launcher, the packages and ``compose/``.
 PROJECT = Path(__file__).resolve().parent.parent
@@ -159,40 +159,3 @@ def _policy_beside(compose_file: Path | None) -> Policy:
     if beside.exists():
         return load_policy(beside)
     return Policy(scale={}, scale_others=ScalePolicy())
-
-
-def load_policy(path: Path) -> Policy:
-    """
-    Read the policy file; defaults for what it leaves out.
-
-    Args:
-        path: YAML file; a missing one means all defaults.
-
-    Raises:
-        UsageError: If it is not YAML, or a key or value is not known; names the
-            place (``$.scale.app.maximum``).
-    """
-    import msgspec
-    import yaml
-
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        return Policy()
-    except OSError as error:
-        raise UsageError(f"cannot read {path}: {error.strerror}") from error
-    try:
-        raw: dict[str, Any] = yaml.safe_load(text) or {}
-        known = set(Policy.__dataclass_fields__)
-        if not isinstance(raw, dict) or set(raw) - known:
-            unknown = sorted(set(raw) - known) if isinstance(raw, dict) else raw
-            raise UsageError(
-                f"{path}: unknown policy {unknown}", remedy=f"use only {', '.join(sorted(known))}"
-            )
-        return msgspec.convert(raw, Policy)
-    except (yaml.YAMLError, msgspec.ValidationError) as error:
-        raise UsageError(
-            f"{path}: {error}",
-            unchanged="nothing was started or changed",
-            remedy=f"mend {path.name} and try again",
-        ) from error

@@ -103,7 +103,7 @@ def advise(name: str, snapshot: Snapshot, policy: Policy) -> Advice:
     notes = _notes(service)
     need = need_of(service, snapshot, triggers, bounds, present)
     if firing:
-        return _advise_up(name, present, triggers, need, bounds, notes)
+        return _advise_up(name, present, triggers, need, bounds, notes, service.single)
     if unknown or not triggers:
         why = ", ".join(t.words for t in unknown) or "the policy sets no trigger for it"
         words = f"cannot be told: {why}"
@@ -149,6 +149,7 @@ def _advise_up(
     need: Need,
     bounds: ScalePolicy,
     notes: tuple[str, ...],
+    single: str,
 ) -> Advice:
     firing = tuple(in_state(triggers, TriggerState.FIRES))
     fire = "fires" if len(firing) == 1 else "fire"
@@ -167,7 +168,10 @@ def _advise_up(
         recommended, clipped_by = bounds.maximum, f"policy maximum of {bounds.maximum}"
         lines.append(f"the policy allows at most {bounds.maximum}")
     verdict = f"scale up: {', '.join(t.short for t in firing)}; {count}"
-    if present >= bounds.maximum:
+    if single:
+        recommended, clipped_by = present, "there can be only one"
+        verdict = f"needs more, but there can be only one ({single}): {count}"
+    elif present >= bounds.maximum:
         recommended = present
         verdict = (
             f"needs more, but is at its maximum of {bounds.maximum}: "

@@ -112,6 +112,14 @@ def test_at_the_maximum_it_says_that_more_would_be_needed() -> None:
     assert advice.verdict.startswith("needs more, but is at its maximum of 10")
 
 
+def test_what_there_can_be_only_one_of_is_not_advised_to_be_two() -> None:
+    only = replace(worker(1), single="it publishes port 8080")
+    advice = advise("worker-llm", picture(only, queues=(queue(120, 48.0),)), Policy())
+
+    assert advice.recommended == 1
+    assert "it publishes port 8080" in advice.verdict
+
+
 def test_a_worker_that_runs_many_at_a_time_needs_fewer_replicas() -> None:
     busy = worker(1, active_tasks=32, task_slots=32)
     waiting = queue(120, 48.0, arrived_per_second=2.4, completed_per_second=2.0)
