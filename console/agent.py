@@ -26,6 +26,7 @@ from console.domain.snapshot import AgentState, Snapshot
 from console.errors import ConsoleError
 from console.journal.agent_lock import AgentLock
 from console.journal.history import EVERY_SECONDS
+from console.modes import adopt_umask, make_directory, open_file
 from console.ports import Clock, History, Pictures, Runtime, StartsStack
 from console.settings import load_settings
 
@@ -156,14 +157,15 @@ def main(argv: Sequence[str]) -> int:
     arguments = parser.parse_args(argv)
     try:
         settings = load_settings(state=arguments.state, file=arguments.file)
-        settings.state.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_directory(settings.state)
+        adopt_umask(settings.state)
         lock = AgentLock(settings.state)
         if not lock.take():
             return 0
     except (ConsoleError, OSError) as error:
         print(f"console.agent: {error}", file=sys.stderr)
         return 1
-    os.umask(0o007)  # operators of one group share a state; nobody else reads it
+    os.close(open_file(settings.state / "agent.log", os.O_WRONLY))
     _log_to(settings.state / "agent.log")
     engine = build_engine(settings)
     history = HistoryStore(settings.state, engine.clock)

@@ -7,13 +7,16 @@ defaults in :mod:`console.domain.policy`.  Nothing here touches a server.
 
 from __future__ import annotations
 
+import grp
 import os
+import pwd
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from console.domain.policy import Policy, ScalePolicy
-from console.errors import Refused, UsageError
+from console.errors import Refused, Unreachable, UsageError
+from console.modes import is_shared, make_directory, open_file
 from console.policy_file import load_policy as load_policy
 
 #: The directory that holds the launcher, the packages and ``compose/``.
@@ -36,7 +39,8 @@ class Settings:
 
     Args:
         project: Directory of the stack's files.
-        state: Directory of journal, audit, history and embedded data; 0700.
+        state: Directory of journal, audit, history and embedded data; see
+            :mod:`console.modes` for who may read it.
         environment: ``APP_ENV``; ``prod`` and ``production`` start read-only.
         policy: Thresholds and bounds.
         runtime: Runtime asked for; None to use the one recorded in the state.
@@ -75,12 +79,14 @@ def load_settings(
     Raises:
         UsageError: If there is no such compose file, or the policy file cannot be
             read or has a wrong value.
+        Unreachable: If the state is there and not for this user.
     """
     env = os.environ if environ is None else environ
     compose_file = _find_compose_file(Path(file).expanduser()) if file else None
     project = compose_file.parent if compose_file else PROJECT
     chosen = state or env.get("FRAGRANCE_STATE")
     directory = Path(chosen).expanduser().absolute() if chosen else project / ".fragrance"
+    _check_access(directory)
     return Settings(
         project=project,
         state=directory,
@@ -91,9 +97,45 @@ def load_settings(
     )
 
 
+def _check_access(state: Path) -> None:
+    """Say once and clearly that a state is not for this user; one that is not there is."""
+    try:
+        state.stat()
+        allowed = os.access(state, os.R_OK | os.X_OK)
+    except PermissionError:
+        allowed = False
+    except OSError:
+        return
+    if not allowed:
+        raise Unreachable(
+            f"the state {state} is not for {_name_of_user(os.geteuid())}",
+            unchanged="nothing was read or changed",
+            remedy=_way_in(state),
+        )
+
+
+def _way_in(state: Path) -> str:
+    me = _name_of_user(os.geteuid())
+    try:
+        found = state.stat()
+        if is_shared(state):
+            group = grp.getgrgid(found.st_gid).gr_name
+            return f"sudo gpasswd --add {me} {group}, then log in again"
+        return f"it belongs to {_name_of_user(found.st_uid)}; or choose another with --state DIR"
+    except (OSError, KeyError):
+        return "choose another with --state DIR"
+
+
+def _name_of_user(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"uid {uid}"
+
+
 def record_environment(settings: Settings) -> None:
     """Keep the environment that a stack was started in, for whoever comes later."""
-    (settings.state / ENVIRONMENT_FILE).write_text(settings.environment + "\n", encoding="utf-8")
+    _keep(settings.state / ENVIRONMENT_FILE, settings.environment)
 
 
 def _environment(state: Path, asked: str | None) -> str:
@@ -116,8 +158,8 @@ def record_runtime(settings: Settings, name: str) -> None:
         Refused: If the state directory cannot be made or written.
     """
     try:
-        settings.state.mkdir(mode=0o700, parents=True, exist_ok=True)
-        (settings.state / RUNTIME_FILE).write_text(f"{name}\n", encoding="utf-8")
+        make_directory(settings.state)
+        _keep(settings.state / RUNTIME_FILE, name)
     except OSError as error:
         raise unwritable(settings.state, error) from error
 
@@ -129,6 +171,11 @@ def unwritable(state: Path, error: OSError) -> Refused:
         unchanged="nothing was started",
         remedy="choose another with --state DIR, or mend its permissions",
     )
+
+
+def _keep(path: Path, word: str) -> None:
+    with os.fdopen(open_file(path, os.O_WRONLY | os.O_TRUNC), "w", encoding="utf-8") as file:
+        file.write(f"{word}\n")
 
 
 def _recorded(path: Path) -> str:

@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, NoReturn, TypeAlias
 
 from console.errors import ConsoleError, UsageError
+from console.modes import adopt_umask
 from console.settings import PROJECT, Settings, load_settings
 
 if TYPE_CHECKING:
@@ -129,6 +130,7 @@ def main(
     try:
         args = build_parser().parse_args(argv)
         settings = load_settings(state=args.state, file=args.file)
+        adopt_umask(settings.state)
         if args.run is None:
             return SHOW_CONSOLE, settings
         run: Callable[[Invocation], int] = args.run

@@ -17,6 +17,7 @@ import time
 from pathlib import Path
 
 from console.errors import Unreachable
+from console.modes import make_directory, open_file
 from console.settings import PROJECT, Settings
 
 #: Who asks whether the lock is held takes it for an instant; a taker tries this long.
@@ -45,7 +46,7 @@ class AgentLock:
 
     def take(self) -> bool:
         """Take the lock and write this process into it; False when another agent lives."""
-        descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o660)
+        descriptor = open_file(self.path, os.O_RDWR)
         deadline = time.monotonic() + TAKE_SECONDS
         while True:
             try:
@@ -103,10 +104,8 @@ def start_agent(settings: Settings) -> None:
     """
     if agent_alive(settings.state):
         return
-    settings.state.mkdir(mode=0o700, parents=True, exist_ok=True)
-    log = os.open(
-        settings.state / "agent.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o660
-    )
+    make_directory(settings.state)
+    log = open_file(settings.state / "agent.log", os.O_WRONLY | os.O_APPEND)
     try:
         process = subprocess.Popen(
             [sys.executable, "-m", "console.agent", "--state", str(settings.state)],

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from console.domain.audit import GENESIS, AuditVerdict, seal, to_line, verify_chain
 from console.domain.plans import Json
+from console.modes import open_file
 
 
 class AuditLog:
@@ -36,7 +37,7 @@ class AuditLog:
             (seq + 1, to_line(seal(content, seq + 1, previous))),
         )
 
-    def flush(self, connection: sqlite3.Connection, file_mode: int) -> None:
+    def flush(self, connection: sqlite3.Connection) -> None:
         """
         Append what is not written yet, inside a write transaction of its own.
 
@@ -48,10 +49,8 @@ class AuditLog:
         ).fetchall()
         if not waiting:
             return
-        descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, file_mode)
+        descriptor = open_file(self.path, os.O_RDWR)
         try:
-            if os.fstat(descriptor).st_size == 0:
-                os.fchmod(descriptor, file_mode)
             last_seq = _mend_tail(descriptor, [row["line"] for row in waiting])
             os.lseek(descriptor, 0, os.SEEK_END)
             for row in waiting:

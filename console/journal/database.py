@@ -15,6 +15,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from console.errors import ConsoleError, Refused, Unreachable
+from console.modes import make_directory, open_file
 
 SCHEMA_VERSION = 1
 BUSY_TIMEOUT_SECONDS = 5.0
@@ -67,7 +68,7 @@ class JournalDatabase:
     Transactions on ``STATE/journal.db``.
 
     Args:
-        state: The state directory; made (0700) at the first write.
+        state: The state directory; made at the first write.
     """
 
     def __init__(self, state: Path) -> None:
@@ -122,17 +123,11 @@ class JournalDatabase:
         except (sqlite3.Error, OSError) as error:
             raise self._explain(error, writing=True) from error
 
-    def file_mode(self) -> int:
-        """Return the mode of files here: 0660 in an operators' directory, else 0600."""
-        return 0o660 if self.state.stat().st_mode & 0o020 else 0o600
-
     def _prepare(self) -> None:
-        self.state.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_directory(self.state)
         if not self.path.exists():
             # SQLite gives its side files the mode of the database.
-            descriptor = os.open(self.path, os.O_CREAT | os.O_RDWR, self.file_mode())
-            os.fchmod(descriptor, self.file_mode())
-            os.close(descriptor)
+            os.close(open_file(self.path, os.O_RDWR))
 
     def _version(self, connection: sqlite3.Connection) -> int:
         """Return the schema version, 0 while there are no tables yet."""

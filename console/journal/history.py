@@ -8,6 +8,7 @@ agent alone; read by every console, each with a connection of its own.
 from __future__ import annotations
 
 import contextlib
+import os
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator
@@ -17,6 +18,7 @@ from pathlib import Path
 from console.domain.figures import figures_of
 from console.domain.snapshot import Snapshot
 from console.errors import Unreachable
+from console.modes import open_file
 from console.ports import Clock
 
 #: Distance of two rows.
@@ -64,7 +66,7 @@ class HistoryStore:
         with self._lock:
             try:
                 self._insert(row)
-            except sqlite3.OperationalError as error:
+            except (sqlite3.OperationalError, OSError) as error:
                 self._close()
                 raise Unreachable(f"history cannot be written: {error}") from error
             except sqlite3.DatabaseError as error:
@@ -105,6 +107,8 @@ class HistoryStore:
 
     def _insert(self, row: tuple[float, str]) -> None:
         if self._writer is None:
+            # Made by us: SQLite gives its side files the mode of the database.
+            os.close(open_file(self.path, os.O_RDWR))
             self._writer = sqlite3.connect(
                 self.path, timeout=BUSY_SECONDS, check_same_thread=False, isolation_level=None
             )
@@ -113,7 +117,6 @@ class HistoryStore:
             self._writer.execute("PRAGMA synchronous=NORMAL")
             self._writer.execute("PRAGMA journal_size_limit=4194304")
             self._writer.execute(SCHEMA)
-            self.path.chmod(0o660)
         self._writer.execute("INSERT OR REPLACE INTO figures VALUES (?, ?)", row)
         if self._rows % PRUNE_EVERY_ROWS == 0:
             self._writer.execute("DELETE FROM figures WHERE at < ?", (row[0] - self._kept_seconds,))

@@ -116,7 +116,7 @@ class Logbook:
         if audited:
             # What cannot be appended now stays in the outbox for the next writer.
             with suppress(ConsoleError), self._database.writing() as connection:
-                self._audit.flush(connection, self._database.file_mode())
+                self._audit.flush(connection)
 
 
 def _actor_words(actor: dict[str, Json]) -> str:

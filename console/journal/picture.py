@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from console.domain.snapshot import SCHEMA_VERSION, Snapshot
 from console.errors import Unreachable
 from console.journal.agent_lock import agent_alive
+from console.modes import open_file
 
 if TYPE_CHECKING:
     import msgspec
@@ -40,9 +41,7 @@ class PictureFile:
         """
         temporary = self.path.with_name(f".{self.path.name}.{os.getpid()}")
         try:
-            descriptor = os.open(
-                temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o660
-            )
+            descriptor = open_file(temporary, os.O_WRONLY | os.O_TRUNC)
             with os.fdopen(descriptor, "wb") as file:
                 file.write(to_json(snapshot))
             temporary.replace(self.path)

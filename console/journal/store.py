@@ -47,7 +47,7 @@ class JournalStore(Logbook):
     damaged journal must not keep ``status`` and ``logs`` from working.
 
     Args:
-        state: The state directory; made (0700) at the first write.
+        state: The state directory; made at the first write.
         clock: Gives the times of record.
     """
 

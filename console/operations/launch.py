@@ -21,6 +21,7 @@ from typing import BinaryIO
 
 from console.domain.text import plain_text
 from console.errors import Interrupted
+from console.modes import open_file
 from console.settings import PROJECT, Settings
 
 #: How long a runner may take to come up and take the lock, seconds.
@@ -114,7 +115,7 @@ def _not_started(operation_id: str, why: str) -> Interrupted:
 def _open_log(path: Path) -> BinaryIO:
     if path.exists() and path.stat().st_size > LOG_LIMIT_BYTES:
         path.replace(path.with_suffix(".log.1"))
-    log = os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab")
+    log = os.fdopen(open_file(path, os.O_WRONLY | os.O_APPEND), "ab")
     log.seek(0, os.SEEK_END)
     return log
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import pwd
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -19,6 +20,7 @@ from pathlib import Path
 from console.domain.operations import Actor
 from console.domain.text import plain_text
 from console.errors import Busy, Refused, Unreachable
+from console.modes import make_directory, open_file
 from console.ports import Clock
 
 LOCK_NAME = "lock"
@@ -75,10 +77,8 @@ class OperationLock:
         Raises:
             Busy: When somebody else holds it for longer.
         """
-        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        group = self.path.parent.stat().st_mode & 0o020
-        mode = 0o660 if group else 0o600
-        descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, mode)
+        make_directory(self.path.parent)
+        descriptor = open_file(self.path, os.O_RDWR)
         try:
             self._take(descriptor, timeout_seconds)
             owner = LockOwner(
@@ -159,6 +159,12 @@ class OperationLock:
                 remedy="fragrance operations list",
             )
         pid = self.holder_pid()
+        if pid is None and (user := self._other_user()) is not None:
+            raise Refused(
+                f"the runner belongs to {user}, and you are not root",
+                unchanged="nothing was changed",
+                remedy=f"sudo -u {user} fragrance operations unlock  (or cancel the operation)",
+            )
         if pid is None:
             raise Refused(
                 f"the holder of {self.path} cannot be told",
@@ -178,6 +184,17 @@ class OperationLock:
             unchanged="nothing was changed",
             remedy=f"ps -o pid,stat,wchan:30,cmd -p {pid}",
         )
+
+    def _other_user(self) -> str | None:
+        """Return whose process the named holder is, None when it is ours or cannot be told."""
+        owner = self.owner()
+        if owner is None or process_start_time(owner.pid) != owner.start_time:
+            return None
+        try:
+            uid = Path(f"/proc/{owner.pid}").stat().st_uid
+            return None if os.geteuid() in (0, uid) else pwd.getpwuid(uid).pw_name
+        except (OSError, KeyError):
+            return None
 
     def _take(self, descriptor: int, timeout_seconds: float) -> None:
         deadline = self._clock.monotonic() + timeout_seconds

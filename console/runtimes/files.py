@@ -9,24 +9,28 @@ from typing import Generic, TypeVar
 
 import msgspec
 
+from console.modes import open_file
+
 T = TypeVar("T")
 
 
-def write_atomic(path: Path, data: bytes, *, durable: bool = True, mode: int = 0o600) -> None:
+def write_atomic(path: Path, data: bytes, *, durable: bool = True, mode: int | None = None) -> None:
     """
     Replace *path* by *data* in one step: a reader sees the old or the new, never half.
 
     Args:
         durable: Survive a crash of the machine too; costs an fsync.
-        mode: Permissions of the new file.
+        mode: Permissions of the new file; by default those of its directory's files.
 
     Raises:
         OSError: Disk full, no permission; *path* is then as it was.
     """
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+    descriptor = open_file(temporary, os.O_WRONLY | os.O_EXCL)
     try:
         with os.fdopen(descriptor, "wb") as file:
+            if mode is not None:
+                os.fchmod(descriptor, mode)
             file.write(data)
             file.flush()
             if durable:
@@ -47,19 +51,6 @@ def write_json(path: Path, value: object, *, durable: bool = True) -> None:
     """Replace *path* by *value* as indented JSON: people read these files too."""
     encoded = msgspec.json.format(msgspec.json.encode(value), indent=2)
     write_atomic(path, encoded + b"\n", durable=durable)
-
-
-def make_private(directory: Path) -> None:
-    """
-    Make *directory*, and those above it that are missing, for their owner only.
-
-    Raises:
-        OSError: If one cannot be made.
-    """
-    missing = [place for place in (directory, *directory.parents) if not place.exists()]
-    for place in reversed(missing):
-        # Not by ``parents``: that makes those above open to all.
-        place.mkdir(mode=0o700, exist_ok=True)
 
 
 class JsonDirectory(Generic[T]):

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import fcntl
 import os
+import pwd
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
+
+from console.errors import Refused
+from console.modes import open_file
 
 PROC = Path("/proc")
 
@@ -33,7 +38,7 @@ class FileLock:
         Args:
             text: Written into the file once held, for people and for signals.
         """
-        descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        descriptor = open_file(self.path, os.O_RDWR)
         deadline = time.monotonic() + timeout_seconds
         while True:
             try:
@@ -83,6 +88,34 @@ def is_locked(path: Path) -> bool:
     return False
 
 
+def refuse_strangers(paths: Iterable[Path], verb: str) -> None:
+    """
+    Raise unless this user may signal whoever holds the locks on *paths*.
+
+    A state may be shared by a group; its processes still belong to who started them.
+
+    Raises:
+        Refused: Names whose they are and how to *verb* them.
+    """
+    for path in paths:
+        pid = _pid_of_lock(path)
+        user = None if pid is None else user_of(pid)
+        if user is not None and os.geteuid() not in (0, user.pw_uid):
+            raise Refused(
+                f"the processes of this stack run as {user.pw_name}",
+                unchanged="the stack runs on",
+                remedy=f"sudo -u {user.pw_name} fragrance {verb}",
+            )
+
+
+def user_of(pid: int) -> pwd.struct_passwd | None:
+    """Return the user that process *pid* runs as, None when it is gone or has no name."""
+    try:
+        return pwd.getpwuid((PROC / str(pid)).stat().st_uid)
+    except (OSError, KeyError):
+        return None
+
+
 def lock_holder(path: Path) -> int | None:
     """
     Return the pid that holds the lock on *path*, None when nobody does.
@@ -90,19 +123,22 @@ def lock_holder(path: Path) -> int | None:
     Asks the kernel (``/proc/locks``), then makes sure that the process has the
     file open: device numbers there differ on some file systems.
     """
+    return next((pid for pid in _flock_pids(path) if _has_open(pid, path)), None)
+
+
+def _pid_of_lock(path: Path) -> int | None:
+    """Return who holds it by the kernel's word alone: another user's files cannot be seen."""
+    return next(iter(_flock_pids(path)), None) if is_locked(path) else None
+
+
+def _flock_pids(path: Path) -> list[int]:
     try:
         inode = path.stat().st_ino
         lines = (PROC / "locks").read_text().splitlines()
     except OSError:
-        return None
-    for line in lines:
-        fields = line.split()
-        if "FLOCK" not in fields or "->" in fields:
-            continue
-        pid, place = int(fields[4]), fields[5]
-        if place.endswith(f":{inode}") and _has_open(pid, path):
-            return pid
-    return None
+        return []
+    rows = [line.split() for line in lines if "FLOCK" in line and "->" not in line]
+    return [int(row[4]) for row in rows if row[5].endswith(f":{inode}")]
 
 
 def _has_open(pid: int, path: Path) -> bool:

@@ -7,16 +7,18 @@ from dataclasses import dataclass
 
 from console.domain.services import Role
 from console.errors import Busy, ConsoleError
+from console.modes import make_directory
 from console.runtimes.compose.agent_keeper import keep_agent, let_agent_go
 from console.runtimes.compose.containers import Container, ContainerTable
 from console.runtimes.compose.desired import DesiredFile
+from console.runtimes.compose.keeper import keeper_lock
 from console.runtimes.compose.model import Model, ModelFile
 from console.runtimes.compose.observe import desired_names
 from console.runtimes.compose.project import NAME_FILE, ComposeProject
 from console.runtimes.compose.replicas import Replicas
 from console.runtimes.compose.routing import Routing
 from console.runtimes.files import write_atomic
-from console.runtimes.locks import FileLock
+from console.runtimes.locks import FileLock, refuse_strangers
 from console.settings import PROJECT, Settings, unwritable
 
 Progress = Callable[[str], None]
@@ -104,6 +106,9 @@ def take_down(stack: Stack, progress: Progress, timeout_seconds: float) -> None:
     if not stack.project.state.is_dir() or not stack.model.prepared:
         progress("nothing was running")
         return
+    if stack.agent:
+        state = stack.settings.state
+        refuse_strangers((keeper_lock(state), state / "agent.lock"), "stop")
     stack.desired.want(up=False)
     with _changing(stack, progress):
         stack.desired.want(up=False)
@@ -246,8 +251,7 @@ def _record_name(stack: Stack, model: Model) -> None:
 def _changing(stack: Stack, progress: Progress) -> FileLock:
     """Return the lock that whoever brings the stack up or down holds."""
     try:
-        stack.settings.state.mkdir(mode=0o700, parents=True, exist_ok=True)
-        stack.project.state.mkdir(mode=0o700, exist_ok=True)
+        make_directory(stack.project.state)
         lock = FileLock(stack.project.state / "change.lock")
         held = lock.acquire(0)
         if not held:

@@ -26,6 +26,7 @@ import msgspec
 from console.domain.text import plain_text
 from console.errors import ConsoleError, Unreachable
 from console.install import requirements
+from console.modes import make_directory
 from console.runtimes.compose.bill_of_materials import bill_of_materials
 from console.runtimes.compose.daemon import CHANGE_SECONDS, Daemon, Gone
 from console.runtimes.compose.environment import python_base, read_env
@@ -304,7 +305,7 @@ def _record(
         return
     lock = requirements(project, *recipe.extras)
     bill = bill_of_materials(tag, image, lock, project / ".wheelhouse")
-    (directory / "sbom").mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_directory(directory / "sbom")
     path = directory / "sbom" / f"{recipe.repository}-v{version}.cdx.json"
     write_json(path, bill)
     labels = image["Config"].get("Labels") or {}

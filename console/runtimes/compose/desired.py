@@ -15,7 +15,8 @@ from pathlib import Path
 import msgspec
 
 from console.errors import Unreachable
-from console.runtimes.files import make_private, write_atomic, write_json
+from console.modes import make_directory
+from console.runtimes.files import write_atomic, write_json
 from console.runtimes.locks import FileLock
 
 LOCK_SECONDS = 10.0
@@ -114,7 +115,7 @@ class DesiredFile:
             Unreachable: If the state cannot be written, or is held by somebody else.
         """
         try:
-            make_private(self._directory)
+            make_directory(self._directory)
             lock = FileLock(self._directory / "desired.lock")
             held = lock.acquire(LOCK_SECONDS)
         except OSError as error:
@@ -145,7 +146,7 @@ class DesiredFile:
     def want(self, *, up: bool) -> None:
         """Write down whether the stack should run."""
         try:
-            make_private(self._directory)
+            make_directory(self._directory)
             write_atomic(self._wanted, b"up\n" if up else b"down\n")
         except OSError as error:
             raise self._unwritable(error) from error

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from console.errors import ConsoleError
+from console.modes import is_shared
 from console.runtimes.files import write_atomic
 
 #: Requests a second with one API key and from one address, and how many at once above it.
@@ -51,7 +52,8 @@ def prepare_edge(
     """
     for part in (directory, *(directory / n for n in ("upstreams", "tls", "maintenance"))):
         part.mkdir(exist_ok=True)
-        part.chmod(0o755)  # read by another user inside; the state directory is closed
+        # Read by another user inside; the state directory itself is closed.
+        part.chmod(0o2775 if is_shared(directory.parent) else 0o755)
     changed = _put(directory / "edge.conf", edge_configuration(variables))
     changed |= _put(directory / "limits.conf", limits_configuration(variables))
     if changed:

@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from console.errors import Refused
+from console.modes import make_directory
 from console.runtimes.compose.daemon import Daemon
 from console.runtimes.compose.edge import prepare_edge
 from console.runtimes.compose.limits import fitted_limits
@@ -72,8 +73,7 @@ def prepare(state: Path, project: Path, progress: Progress) -> None:
         ConsoleError: If no certificate can be made.
     """
     directory = state / "compose"
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    directory.chmod(0o700)
+    make_directory(directory)
     env_file = directory / "env"
     present = read_env(env_file)
     first = not present
@@ -221,8 +221,7 @@ def _ensure_secrets(
     directory: Path, project: str, daemon: Daemon, *, first: bool, progress: Progress
 ) -> None:
     """Make the missing secrets; containers of any user read them by a mount of the file."""
-    directory.mkdir(mode=0o700, exist_ok=True)
-    directory.chmod(0o700)
+    make_directory(directory)
     missing = [name for name in GENERATED if not (directory / name).exists()]
     if "postgres_password" in missing:
         _refuse_lost_password(directory, project, daemon, first=first)

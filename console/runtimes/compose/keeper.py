@@ -18,6 +18,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from console.modes import open_file
 from console.runtimes.compose.desired import DesiredFile
 from console.runtimes.compose.systemd import unit_file
 from console.runtimes.locks import FileLock, is_locked
@@ -78,8 +79,7 @@ def _command(module: str, state: Path, file: Path | None) -> list[str]:
 
 
 def _start(command: Sequence[str], state: Path) -> subprocess.Popen[bytes]:
-    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
-    log = os.open(state / "agent.log", flags, 0o660)
+    log = open_file(state / "agent.log", os.O_WRONLY | os.O_APPEND)
     try:
         return subprocess.Popen(
             command,

@@ -18,8 +18,9 @@ import msgspec
 
 from console.domain.services import Role
 from console.errors import ConsoleError, Refused, Unreachable, UsageError
+from console.modes import make_directory
 from console.runtimes.compose.project import ComposeProject
-from console.runtimes.files import make_private, write_json
+from console.runtimes.files import write_json
 
 MODEL_FILE = "model.json"
 #: Raised when what is kept changes its meaning.
@@ -207,7 +208,7 @@ class ModelFile:
 
     def _write_file(self, kept: _Kept) -> None:
         try:
-            make_private(self._path.parent)
+            make_directory(self._path.parent)
             write_json(self._path, kept, durable=False)
         except OSError:
             return  # only slower the next time: who may read a stack need not own its state

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import pwd
 import shutil
 from collections.abc import Mapping
 from dataclasses import replace
 
 from console.errors import Busy, Refused
+from console.modes import make_directory
 from console.runtimes.embedded.blueprint import Blueprint, Progress, Site
 from console.runtimes.embedded.catalogue import CatalogueFile
 from console.runtimes.embedded.launch import poke, start_supervisor, supervisor_runs
@@ -75,6 +78,7 @@ def bring_up(
         if running and old.complete and wanted_up(layout):
             progress("already running")
             return
+        _refuse_strangers(layout)
         _check_host(layout, blueprint)
         ports = dict(old.ports)
         if running and not ports:
@@ -128,18 +132,32 @@ def _check_wanted(layout: Layout) -> None:
 
 def make_directories(layout: Layout) -> None:
     """
-    Make the state's directories, readable by nobody else.
+    Make the state's directories, readable by nobody outside.
 
     Raises:
         Refused: If they cannot be made or written.
     """
     try:
-        layout.state.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for path in (layout.root, layout.replicas, layout.run, layout.logs, layout.secrets):
-            path.mkdir(mode=0o700, exist_ok=True)
+        for path in (layout.replicas, layout.run, layout.logs, layout.secrets):
+            make_directory(path)
         write_atomic(layout.root / "writable", b"", durable=False)
     except OSError as error:
         raise unwritable(layout.state, error) from error
+
+
+def _refuse_strangers(layout: Layout) -> None:
+    """The data belongs to who made it, and so must the processes that write it."""
+    owner = layout.root.stat().st_uid
+    if os.geteuid() not in (0, owner):
+        try:
+            name = pwd.getpwuid(owner).pw_name
+        except KeyError:
+            name = f"#{owner}"
+        raise Refused(
+            f"the data of this stack belongs to {name}, and its processes run as its owner",
+            unchanged="nothing was started",
+            remedy=f"sudo -u {name} fragrance start",
+        )
 
 
 def _check_host(layout: Layout, blueprint: Blueprint) -> None:

@@ -10,6 +10,7 @@ from functools import cached_property
 from console.domain.services import Role
 from console.errors import ConsoleError, Refused, Unreachable
 from console.install import REFUSED, UNREACHABLE, Environment, InstallError, install
+from console.modes import make_directory
 from console.runtimes.embedded import postgres_server, redis_server
 from console.runtimes.embedded.blueprint import Progress, Site
 from console.runtimes.embedded.environment import product_environment, system_environment
@@ -56,7 +57,7 @@ class ProductBlueprint:
         _install_packages()
         _refuse_lost_password(site)
         for name in ("redis", "checkpoints", "models", "cache", "tensorboard"):
-            (root / name).mkdir(mode=0o700, exist_ok=True)
+            make_directory(root / name)
         if ensure_secrets(site.layout.secrets, site.ports):
             progress("made secrets")
         redis_server.write_configuration(

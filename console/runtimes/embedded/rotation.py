@@ -12,6 +12,8 @@ import os
 import shutil
 from pathlib import Path
 
+from console.modes import open_file
+
 MAXIMUM_BYTES = 10 * 1024**2
 #: Older files kept: ``.1`` is the newest.
 KEPT = 3
@@ -19,7 +21,7 @@ KEPT = 3
 
 def open_log(path: Path) -> int:
     """Return a descriptor to append to *path* with."""
-    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    return open_file(path, os.O_WRONLY | os.O_APPEND)
 
 
 def rotated(path: Path, number: int) -> Path:

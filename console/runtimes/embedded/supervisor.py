@@ -28,6 +28,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from console.errors import Unreachable
+from console.modes import adopt_umask
 from console.runtimes.embedded.catalogue import CatalogueFile
 from console.runtimes.embedded.child import LEFTOVER_SECONDS, ReplicaProcess
 from console.runtimes.embedded.companion import CompanionKeeper
@@ -252,6 +253,7 @@ def main() -> int:
     one held it.
     """
     layout = Layout(Path(sys.argv[1]))
+    adopt_umask(layout.state)
     reading, writing = os.pipe2(os.O_CLOEXEC)
     if os.fork():
         os.close(writing)

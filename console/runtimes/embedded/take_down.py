@@ -15,7 +15,7 @@ from console.runtimes.embedded.layout import Layout
 from console.runtimes.embedded.leftovers import clear_leftovers, find_leftovers
 from console.runtimes.embedded.specs import ReplicaRecord
 from console.runtimes.files import JsonDirectory, write_atomic
-from console.runtimes.locks import FileLock, is_locked, lock_holder
+from console.runtimes.locks import FileLock, is_locked, lock_holder, refuse_strangers
 
 CHANGE_LOCK_SECONDS = 30.0
 AGENT_SECONDS = 10.0
@@ -34,11 +34,13 @@ def take_down(layout: Layout, progress: Progress, timeout_seconds: float) -> Non
             are killed, databases last and properly.
 
     Raises:
+        Refused: If the processes are another operator's.
         ConsoleError: If something still runs at the end.
     """
     if not layout.root.is_dir():
         progress("nothing was running")
         return
+    refuse_strangers((layout.supervisor_lock, layout.agent_lock), "stop")
     # Before the lock: a start that waits for something must see it too.
     write_atomic(layout.wanted, b"down\n")
     lock = FileLock(layout.change_lock)

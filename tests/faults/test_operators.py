@@ -1,0 +1,156 @@
+"""Several people on one state: OS users of a group operate it, nobody else reads a word."""
+
+from __future__ import annotations
+
+import grp
+import json
+import os
+import stat
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from console.journal.liveness import runner_is_alive
+from tests.operators import Operators, operators
+from tests.stack import wait_for
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="making OS users takes root")
+
+#: Watches for five minutes between two removals: at work until it is cancelled.
+LONG = ("scale", "app=1", "--gradual", "--yes", "--reason", "race", "--json")
+SHORT = ("scale", "worker-llm=2", "--yes", "--reason", "many briefs")
+
+
+@pytest.fixture(scope="module")
+def ops() -> Iterator[Operators]:
+    """Give operators of a light stack that the first of them has started."""
+    with operators() as ops:
+        started = ops.run(ops.anna, "start", "--detach", "--runtime", "embedded")
+        assert started.returncode == 0, started.stderr
+        try:
+            yield ops
+        finally:
+            assert ops.run(ops.anna, "stop").returncode == 0
+
+
+def listed(ops: Operators, user: str) -> list[dict[str, Any]]:
+    done = ops.run(user, "operations", "list", "--json")
+    assert done.returncode == 0, done.stderr
+    found: list[dict[str, Any]] = json.loads(done.stdout)
+    return found
+
+
+def test_of_two_operators_in_the_same_second_one_runs_and_the_other_is_told(
+    ops: Operators,
+) -> None:
+    assert ops.run(ops.anna, "scale", "app=4", "--yes", "--reason", "room").returncode == 0
+    racing = {user: ops.fragrance(user, *LONG) for user in (ops.anna, ops.ben)}
+    wait_for(lambda: any(p.poll() is not None for p in racing.values()), 60, "nobody was refused")
+    loser = next(user for user, process in racing.items() if process.poll() is not None)
+    winner = ops.anna if loser == ops.ben else ops.ben
+    _, refusal = racing[loser].communicate(timeout=60)
+
+    assert racing[loser].returncode == 3, refusal
+    assert f"by {winner}" in refusal
+    running = listed(ops, loser)[0]
+    since = (running["started_at"] or running["submitted_at"])[:16].replace("T", " ")
+    assert f"since {since}" in refusal
+    assert (running["actor"], running["state"]) == (winner, "running")
+
+    followers = [
+        ops.fragrance(user, "operations", "follow", running["id"], "--json")
+        for user in (ops.anna, ops.ben, ops.ben)
+    ]
+    cancelled = ops.run(loser, "operations", "cancel", running["id"], "--yes")
+    assert cancelled.returncode == 1, cancelled.stderr
+    ends = [json.loads(p.communicate(timeout=60)[0].splitlines()[-1]) for p in followers]
+    assert {end["outcome"] for end in ends} == {"cancelled"}
+    end = json.loads(racing[winner].communicate(timeout=60)[0].splitlines()[-1])
+    assert end["operation_id"] == running["id"]
+
+
+def test_what_one_left_interrupted_another_takes_over_and_takes_back(ops: Operators) -> None:
+    crashed = ops.run(ops.anna, *SHORT, FRAGRANCE_CRASH_AT="start-worker-llm-2:after")
+    assert crashed.returncode == 4, crashed.stderr
+    left = listed(ops, ops.ben)[0]
+    assert (left["actor"], left["state"]) == (ops.anna, "interrupted")
+    assert f"by {ops.anna} is interrupted since" in ops.run(ops.ben, *SHORT).stderr
+
+    resumed = ops.run(ops.ben, "operations", "resume", left["id"], "--yes", "--reason", "mine now")
+    assert resumed.returncode == 0, resumed.stderr
+    undone = ops.run(ops.anna, "operations", "undo", left["id"], "--yes")
+    assert undone.returncode == 0, undone.stderr
+
+    audit = json.loads(ops.run(ops.ben, "audit", "show", "--json").stdout)
+    mine = [entry for entry in audit if entry["operation_id"] == left["id"]]
+    done = next(entry for entry in mine if entry["outcome"] == "done" and entry["details"])
+    assert done["actor"]["user"] == ops.ben
+    assert done["details"]["submitted_by"] == ops.anna
+    assert {entry["actor"]["user"] for entry in mine} == {ops.anna, ops.ben}
+    verdict = json.loads(ops.run(ops.anna, "audit", "verify", "--json").stdout)
+    assert verdict["valid"] is True
+    assert not runner_is_alive(ops.state)
+
+
+def test_nobody_else_reads_a_word_and_all_members_read_all(ops: Operators) -> None:
+    ops.run(ops.ben, "restart", "app", "--yes", "--reason", "to have written everything")
+    group = grp.getgrnam(ops.group).gr_gid
+    wrong = []
+    for path in (ops.state, *ops.state.rglob("*")):
+        try:
+            found = path.lstat()
+        except FileNotFoundError:
+            continue  # replaced meanwhile
+        wanted = 0o2770 if stat.S_ISDIR(found.st_mode) else 0o660
+        if found.st_gid != group or stat.S_IMODE(found.st_mode) != wanted:
+            wrong.append(f"{stat.filemode(found.st_mode)} {found.st_gid} {path}")
+    assert wrong == []
+
+    names = "\n".join(str(path) for path in ops.state.rglob("*") if path.is_file())
+    assert len(names.splitlines()) > 10
+    code = (
+        "import sys\n"
+        "for name in sys.stdin.read().splitlines():\n"
+        "    try:\n"
+        "        open(name, 'rb').close()\n"
+        "        print('opened', name)\n"
+        "    except OSError as error:\n"
+        "        print(type(error).__name__)\n"
+    )
+    reading = ops.start(ops.carl, [sys.executable, "-c", code], typed=True)
+    tried, _ = reading.communicate(names, timeout=60)
+    assert set(tried.splitlines()) == {"PermissionError"}
+    for words in (("status",), ("operations", "list"), SHORT, ("audit", "verify"), ("stop",)):
+        refused = ops.run(ops.carl, *words)
+        assert refused.returncode == 5, (words, refused)
+        assert refused.stdout == ""
+        assert refused.stderr.count("fragrance: ") == 1
+        assert f"the state {ops.state} is not for {ops.carl}" in refused.stderr
+        assert f"gpasswd --add {ops.carl} {ops.group}" in refused.stderr
+
+
+def test_processes_stay_with_who_started_them(ops: Operators) -> None:
+    refused = ops.run(ops.ben, "stop")
+
+    assert refused.returncode == 3
+    assert f"run as {ops.anna}" in refused.stderr
+    assert "unchanged: the stack runs on" in refused.stderr
+    assert "Traceback" not in refused.stderr
+    assert ops.run(ops.ben, "start", "--detach").returncode == 0  # runs already
+
+
+def test_another_ones_hung_runner_is_theirs_or_roots_to_end(ops: Operators) -> None:
+    assert ops.run(ops.anna, "scale", "app=4", "--yes", "--reason", "room").returncode == 0
+    command = ops.fragrance(ops.anna, *LONG)
+    try:
+        wait_for(lambda: runner_is_alive(ops.state), 60, "no runner came")
+        refused = ops.run(ops.ben, "operations", "unlock", "--yes", "--reason", "hangs?")
+        assert refused.returncode == 3, refused.stderr
+        assert f"belongs to {ops.anna}" in refused.stderr
+    finally:
+        running = listed(ops, ops.ben)[0]["id"]
+        ops.run(ops.ben, "operations", "cancel", running, "--yes")
+        command.communicate(timeout=60)
+    assert not runner_is_alive(ops.state)
