@@ -170,6 +170,24 @@ class Routes(Protocol):
 
 
 @runtime_checkable
+class HasMaintenance(Protocol):
+    """
+    Capability: show users a maintenance page in place of the application.
+
+    Whether it is shown is in :attr:`console.domain.services.Topology.maintenance`.
+    """
+
+    def has_maintenance(self) -> bool:
+        """Whether this stack's proxy has such a page."""
+
+    def set_maintenance(self, *, on: bool) -> None:
+        """Have every proxy show it from the next request on, or no more.  Idempotent."""
+
+    def maintenance_command(self, *, on: bool) -> str:
+        """Return what :meth:`set_maintenance` does, for the operator."""
+
+
+@runtime_checkable
 class StartsStack(Protocol):
     """Capability: bring the whole stack up from nothing, and down again."""
 

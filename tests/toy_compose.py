@@ -70,6 +70,7 @@ http {
     server {
         listen 8080;
         location / {
+            if (-f /etc/fragrance/maintenance/on) { return 503; }
             proxy_pass http://app;
             proxy_http_version 1.1;
             proxy_set_header Connection "";
@@ -79,6 +80,10 @@ http {
         listen 8081;
         keepalive_timeout 0;
         location = /generation { include /etc/fragrance/upstreams/generation.conf; }
+        location = /maintenance {
+            if (-f /etc/fragrance/maintenance/on) { return 503; }
+            return 204;
+        }
     }
 }
 """
@@ -147,6 +152,7 @@ class ToyProject:
         self.write(COMPOSE.format(port=self.port))
         upstreams = self.state / "compose" / "nginx" / "upstreams"
         upstreams.mkdir(parents=True)
+        (upstreams.parent / "maintenance").mkdir()
         members = [f"server {self.name}-app-{n}:8000 resolve;\n" for n in (1, 2)]
         (upstreams / "app.conf").write_text("".join(members))
         (upstreams / "generation.conf").write_text('return 200 "1";\n')

@@ -23,6 +23,7 @@ COMMAND_MODULES = (
     "logs",
     "scale",
     "restart",
+    "maintenance",
     "operations",
     "audit",
     "access",

@@ -125,6 +125,10 @@ def _headline(snapshot: Snapshot) -> str:
 
 def _notices(snapshot: Snapshot) -> list[str]:
     lines = []
+    if snapshot.maintenance:
+        since = snapshot.maintenance_since
+        when = f" since {clock_time(since)}" if since is not None else ""
+        lines.append(f"maintenance: on{when}; users get the page (fragrance maintenance off)")
     if snapshot.operation is not None:
         operation = snapshot.operation
         step = f" at {operation.step}" if operation.step else ""

@@ -123,6 +123,7 @@ def assemble(
     )
     journal = shown(observations, JournalReading, now)
     broker = shown(observations, BrokerReading, now)
+    maintenance = topology.maintenance if topology is not None else None
     return Snapshot(
         taken_at=now,
         environment=identity.environment,
@@ -151,6 +152,8 @@ def assemble(
         host=shown(observations, HostReading, now),
         redis_clients=broker.clients if broker is not None else None,
         running=topology.running if topology is not None else False,
+        maintenance=maintenance.shown if maintenance is not None else None,
+        maintenance_since=maintenance.since if maintenance is not None else None,
     )
 
 
@@ -226,6 +229,7 @@ def _measured(metrics: Metrics, observations: Observations, now: datetime) -> Me
             p50_seconds=None,
             p95_seconds=None,
             p99_seconds=None,
+            requests_in_flight=None,
         )
     if evidence(observations, DatabaseReading, now) is None:
         metrics = replace(metrics, database_connections=None, database_connections_max=None)

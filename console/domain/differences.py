@@ -19,6 +19,9 @@ def differences(before: Snapshot, after: Snapshot) -> list[str]:
     lines = []
     if before.overall is not after.overall:
         lines.append(f"overall {before.overall.value} → {after.overall.value}")
+    if before.maintenance is not after.maintenance:
+        words = {True: "on", False: "off", None: "unknown"}
+        lines.append(f"maintenance {words[before.maintenance]} → {words[after.maintenance]}")
     lines += _services(before, after)
     lines += _alerts(before.alerts, after.alerts)
     lines += _operation(before, after)
@@ -33,6 +36,7 @@ def significant(snapshot: Snapshot) -> tuple[object, ...]:
     return (
         snapshot.overall,
         snapshot.running,
+        snapshot.maintenance,
         tuple(
             (s.name, s.desired, s.ready, s.health, tuple(map(_replica_state, s.replicas)))
             for s in snapshot.services

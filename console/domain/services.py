@@ -135,6 +135,21 @@ class ServiceFact:
 
 
 @dataclass(frozen=True, slots=True)
+class Maintenance:
+    """
+    Whether users are shown the maintenance page.
+
+    Args:
+        shown: By every running proxy; None while one of them cannot be asked, or does
+            not do (yet) what it was told.
+        since: Since when it is to be shown, UTC; None when it is not.
+    """
+
+    shown: bool | None
+    since: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Topology:
     """
     Everything the runtime knows, in one reading.
@@ -143,11 +158,13 @@ class Topology:
         running: Whether the runtime itself is up (supervisor, engine).
         services: In a fixed order, product first.
         endpoints: Public addresses, ``{"api": "http://127.0.0.1:8000"}``.
+        maintenance: The maintenance page; None where there is none.
     """
 
     running: bool
     services: tuple[ServiceFact, ...]
     endpoints: dict[str, str] = field(default_factory=dict)
+    maintenance: Maintenance | None = None
 
     def service(self, name: str) -> ServiceFact | None:
         """Return the service called *name*, or None."""

@@ -53,6 +53,9 @@ class Snapshot:
         changes: The last changes made by anybody, newest first.
         host: The host's reading, None where unknown.
         redis_clients: Clients connected to the broker.
+        maintenance: Whether users are shown the maintenance page; None where there is
+            none, or a proxy does not say.
+        maintenance_since: Since when they are, None while they are not.
     """
 
     taken_at: datetime
@@ -73,6 +76,8 @@ class Snapshot:
     host: HostReading | None = None
     redis_clients: int | None = None
     running: bool = True
+    maintenance: bool | None = None
+    maintenance_since: datetime | None = None
     schema_version: int = field(default=SCHEMA_VERSION)
 
     def service(self, name: str) -> Service | None:

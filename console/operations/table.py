@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from console.domain.plans import Plan
+from console.operations.maintenance import plan_maintenance
 from console.operations.request import PlanRequest
 from console.operations.restart import plan_restart
 from console.operations.scale import plan_scale
@@ -12,4 +13,5 @@ from console.operations.scale import plan_scale
 OPERATIONS: dict[str, Callable[[PlanRequest], Plan]] = {
     "scale": plan_scale,
     "restart": plan_restart,
+    "maintenance": plan_maintenance,
 }

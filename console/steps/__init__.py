@@ -10,6 +10,7 @@ from __future__ import annotations
 from console.ports import Runtime, StepKind
 from console.steps.drain_replica import DrainReplica, UndrainReplica
 from console.steps.gate_replica import GateReplica
+from console.steps.maintenance import DrainRequests, SwitchMaintenance
 from console.steps.restart_replica import RestartReplica
 from console.steps.route_replica import RouteReplica, UnrouteReplica
 from console.steps.start_replica import StartReplica
@@ -29,5 +30,7 @@ def step_kinds(runtime: Runtime) -> dict[str, StepKind]:
         StopReplica(runtime),
         RestartReplica(runtime),
         WatchService(),
+        SwitchMaintenance(runtime),
+        DrainRequests(),
     )
     return {kind.name: kind for kind in kinds}

@@ -8,6 +8,7 @@ from console.domain.snapshot import Snapshot
 
 RUNTIME_SOURCE = "runtime"
 BROKER_SOURCE = "broker"
+METRICS_SOURCE = "metrics"
 
 
 def replica_or_unknown(step: Step, snapshot: Snapshot) -> Replica | Observation | None:
@@ -34,3 +35,17 @@ def is_new_process(replica: Replica, previous: dict[str, Json]) -> bool:
     if now["started_at"] is None and now["pid"] is None:
         return False
     return now != previous
+
+
+def are_new_processes(step: Step, snapshot: Snapshot) -> bool:
+    """
+    Whether every replica that the argument ``until`` lists runs in another process.
+
+    Each has the keys ``replica`` and ``previous``; without the argument it is False.
+    """
+    awaited = step.arguments.get("until") or []
+    return bool(awaited) and all(
+        (replica := snapshot.replica(each["replica"])) is not None
+        and is_new_process(replica, each["previous"])
+        for each in awaited
+    )

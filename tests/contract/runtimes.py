@@ -17,6 +17,7 @@ from console.clock import SystemClock
 from console.domain.services import ReplicaFact, Role
 from console.ports import (
     ExecResult,
+    HasMaintenance,
     RemovesReplica,
     RestartsReplica,
     Runtime,
@@ -31,6 +32,7 @@ from console.runtimes.embedded.specs import Program, ServiceDefinition
 from console.settings import Settings
 from tests.fakes.runtime import FakeRuntime
 from tests.servers import free_port
+from tests.stack import wait_for
 
 
 class FullRuntime(Runtime, StartsReplicas, RemovesReplica, RestartsReplica, StartsStack, Protocol):
@@ -236,3 +238,25 @@ def fake(state: Path) -> RuntimeUnderTest:
         return at
 
     return RuntimeUnderTest(runtime, kill, runtime.kill_supervision, say, expect_exec)
+
+
+def show_and_hide_the_page(runtime: Runtime) -> None:
+    """Ask of a runtime whose stack has a maintenance page what every such one must do."""
+    assert isinstance(runtime, HasMaintenance)
+    assert runtime.has_maintenance()
+
+    def shown() -> bool | None:
+        page = runtime.topology().maintenance
+        assert page is not None
+        return page.shown if (page.since is not None) is page.shown else None
+
+    assert "on" in runtime.maintenance_command(on=True)
+    wait_for(lambda: shown() is False, 15, "the page is not shown")
+    runtime.set_maintenance(on=True)
+    wait_for(shown, 15, "the page is shown")
+    since = runtime.topology().maintenance
+    runtime.set_maintenance(on=True)
+    assert runtime.topology().maintenance == since, "still since the first time"
+    runtime.set_maintenance(on=False)
+    runtime.set_maintenance(on=False)
+    wait_for(lambda: shown() is False, 15, "the page is gone")

@@ -14,6 +14,7 @@ from console.domain.services import ReplicaState, ReplicaStats
 from console.errors import Unreachable, UsageError
 from console.ports import (
     ExecResult,
+    HasMaintenance,
     LogLine,
     LogRequest,
     RemovesReplica,
@@ -22,7 +23,14 @@ from console.ports import (
     StartsReplicas,
     StartsStack,
 )
-from tests.contract.runtimes import RuntimeUnderTest, compose, embedded, fake
+from tests.contract.runtimes import (
+    RuntimeUnderTest,
+    compose,
+    embedded,
+    fake,
+    show_and_hide_the_page,
+)
+from tests.fakes.runtime import FakeRuntime
 from tests.stack import wait_for
 
 SECONDS = 15.0
@@ -234,6 +242,16 @@ def test_a_command_runs_beside_a_replica(subject: RuntimeUnderTest) -> None:
     assert done == ExecResult(3, "web-1 plain\n")
     with pytest.raises(UsageError):
         subject.runtime.exec("web-9", ["true"], SECONDS)
+
+
+def test_the_maintenance_page_is_there_or_said_not_to_be(subject: RuntimeUnderTest) -> None:
+    runtime = subject.runtime
+    if isinstance(runtime, FakeRuntime):  # of real ones, a project behind nginx has it
+        runtime.page = True
+        show_and_hide_the_page(runtime)
+        runtime.page = False
+    assert not isinstance(runtime, HasMaintenance) or not runtime.has_maintenance()
+    assert runtime.topology().maintenance is None
 
 
 def test_the_commands_are_shown_to_the_operator(subject: RuntimeUnderTest) -> None:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from console.domain.services import (
+    Maintenance,
     ReplicaFact,
     ReplicaState,
     ReplicaStats,
@@ -88,6 +89,9 @@ class FakeRuntime:
         self.routed: set[str] = set()
         self.members: set[str] = set()
         self.refuse_route: ConsoleError | None = None
+        #: Whether there is a maintenance page; since when it is shown.
+        self.page = False
+        self.page_since: datetime | None = None
         self._running = False
         self._supervised = False
         self._seeded = False
@@ -164,7 +168,13 @@ class FakeRuntime:
             for name, service in self._services.items()
         )
         running = self._running and self._supervised
-        return Topology(running, services, {"api": "http://127.0.0.1:8000"} if running else {})
+        shown = Maintenance(self.page_since is not None, self.page_since)
+        return Topology(
+            running,
+            services,
+            {"api": "http://127.0.0.1:8000"} if running else {},
+            maintenance=shown if self.page else None,
+        )
 
     def wait_for_change(self, timeout_seconds: float) -> bool:
         with self._changed:
@@ -271,6 +281,18 @@ class FakeRuntime:
 
     def route_command(self, replica: str, *, member: bool) -> str:
         return f"fake {'route' if member else 'unroute'} {replica}"
+
+    def has_maintenance(self) -> bool:
+        return self.page
+
+    def set_maintenance(self, *, on: bool) -> None:
+        self._reach()
+        self.commands.append(("maintenance", "on" if on else "off"))
+        self.page_since = (self.page_since or self.clock()) if on else None
+        self._notify()
+
+    def maintenance_command(self, *, on: bool) -> str:
+        return f"fake maintenance {'on' if on else 'off'}"
 
     def bring_up(self, progress: Callable[[str], None]) -> None:
         self._reach()

@@ -58,6 +58,7 @@ class ModelStack(FakeRuntime):
         self.host: HostReading | None = HostReading(0.1, 0.5, 0.2, 4, 8 * 1024 * MIB, 10**12)
         self.blind = False
         self.single: dict[str, str] = {}
+        self.in_flight: int | None = 0
         super().__init__(services, clock=clock.now)
 
     # What a collector sees ---------------------------------------------------
@@ -66,6 +67,7 @@ class ModelStack(FakeRuntime):
         if self.blind:
             raise Unreachable("nothing answers")
         topology = self.topology()
+        page = topology.maintenance
         return Snapshot(
             taken_at=self.time.now(),
             environment=self.environment,
@@ -76,15 +78,17 @@ class ModelStack(FakeRuntime):
             agent=self.agent,
             services=tuple(self._see_service(fact) for fact in topology.services),
             queues=(),
-            metrics=Metrics(),
+            metrics=Metrics(requests_in_flight=self.in_flight),
             sources=tuple(
                 SourceStatus(name, SourceState.FAILED, None, self.failed_sources[name])
                 if name in self.failed_sources
                 else SourceStatus(name, SourceState.FRESH, 0.0, None)
-                for name in ("runtime", "health", "broker", "database", "host")
+                for name in ("runtime", "health", "broker", "database", "host", "metrics")
             ),
             host=self.host,
             running=topology.running,
+            maintenance=page.shown if page is not None else None,
+            maintenance_since=page.since if page is not None else None,
         )
 
     def world(self) -> dict[str, list[tuple[str, bool | None]]]:

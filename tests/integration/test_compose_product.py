@@ -169,6 +169,55 @@ def test_the_application_is_scaled_and_restarted_without_a_failed_request(
     assert len(statuses) > 100
 
 
+def test_maintenance_lets_requests_end_and_shows_everybody_else_a_page(
+    stack: Stack, containers: ComposeStack
+) -> None:
+    ending, answers, failures = threading.Event(), [], []
+
+    def ask() -> None:
+        with containers.client(stack.key) as client:
+            while not ending.is_set():
+                try:
+                    answers.append(client.get("/v1/ingredients"))
+                    answers.append(client.post("/v1/briefs", json={"text": "the same brief"}))
+                except httpx.HTTPError as error:
+                    failures.append(error)
+
+    askers = [threading.Thread(target=ask) for _ in range(3)]
+    for asker in askers:
+        asker.start()
+    try:
+        wait_for(lambda: len(answers) > 20, 30, "requests are answered")
+        on = stack.fragrance("maintenance", "on", "--yes", "--reason", "test", "--json")
+        assert on.returncode == 0, on.stdout + on.stderr
+        shown = len(answers)
+        told = [json.loads(line) for line in on.stdout.splitlines()]
+        assert "no request is under way" in [line.get("detail") for line in told]
+        assert json.loads(stack.fragrance("maintenance", "status", "--json").stdout)["maintenance"]
+        wait_for(lambda: len(answers) > shown + 20, 30, "requests are answered by the page")
+        late = answers[-10:]
+        with containers.client(stack.key) as client:
+            person = client.get("/", headers={"Accept": "text/html"})
+            assert client.get("/health").status_code == 200
+        off = stack.fragrance("maintenance", "off", "--yes", "--reason", "test", "--json")
+        assert off.returncode == 0, off.stdout + off.stderr
+        back = len(answers)
+        wait_for(lambda: len(answers) > back + 20, 30, "requests are answered again")
+    finally:
+        ending.set()
+        for asker in askers:
+            asker.join(30)
+    assert failures == []
+    assert {answer.status_code for answer in answers} == {200, 202, 503}
+    assert {answer.status_code for answer in late} == {503}
+    assert late[0].json()["type"] == "urn:fragrance:problem:maintenance"
+    assert late[0].headers["retry-after"] == person.headers["retry-after"] == "120"
+    assert "<h1>Maintenance</h1>" in person.text
+    assert {answer.status_code for answer in answers[-10:]} <= {200, 202}
+    kept = json.loads(stack.fragrance("audit", "show", "--json").stdout)
+    assert json.dumps(kept).count("maintenance") >= 2
+
+
 def test_a_later_compose_up_recreates_nothing(stack: Stack, containers: ComposeStack) -> None:
     before = {name: containers.containers(name) for name in ("app", "worker-llm", "nginx")}
     containers.compose("up", "--detach", "--no-build", profiles="monitoring")

@@ -8,9 +8,13 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
-from tests.contract.runtimes import docker
+from console.clock import SystemClock
+from console.runtimes.compose import ComposeRuntime
+from console.settings import load_settings
+from tests.contract.runtimes import docker, show_and_hide_the_page
 from tests.stack import wait_for
 from tests.toy_compose import Load, ToyProject
 
@@ -106,6 +110,27 @@ def test_no_request_is_lost_when_replicas_come_go_and_restart(project: ToyProjec
         scale(project, "app=2")
     assert load.failures == []
     assert load.done > 1000
+
+
+def test_the_page_is_shown_by_the_proxy_that_runs_and_by_the_next_one(
+    project: ToyProject,
+) -> None:
+    settings = load_settings(file=str(project.file), state=str(project.state), environ={})
+    runtime = ComposeRuntime(settings, SystemClock(), agent=False)
+    show_and_hide_the_page(runtime)
+    runtime.set_maintenance(on=True)
+    try:
+        assert status(project) == 503
+        restarted = project.stack.fragrance("restart", "nginx", "--yes", timeout=180)
+        assert restarted.returncode == 0, restarted.stdout + restarted.stderr
+        assert status(project) == 503
+    finally:
+        runtime.set_maintenance(on=False)
+    assert status(project) == 200
+
+
+def status(project: ToyProject) -> int:
+    return httpx.get(f"http://127.0.0.1:{project.port}/", timeout=10).status_code
 
 
 def test_a_configuration_that_nginx_declines_changes_nothing(project: ToyProject) -> None:

@@ -215,10 +215,14 @@ def _generation_text(generation: int) -> str:
     return f'return 200 "{generation}";\n'
 
 
-def _proxy(model: Model, containers: Sequence[Container]) -> Container | None:
-    """Return the running container of the proxy, None when there is none."""
+def proxies(model: Model, containers: Sequence[Container]) -> list[Container]:
+    """Return the running containers of the proxy."""
     names = {service.name for service in model.services if service.role is Role.PROXY}
-    return next((c for c in containers if c.service in names and c.state == "running"), None)
+    return [c for c in containers if c.service in names and c.state == "running"]
+
+
+def _proxy(model: Model, containers: Sequence[Container]) -> Container | None:
+    return next(iter(proxies(model, containers)), None)
 
 
 def _ask_generation(address: str) -> str | None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import quote
 
-from console.domain.services import ReplicaStats, Topology
+from console.domain.services import ReplicaStats, Role, Topology
 from console.errors import Unreachable, UsageError
 from console.ports import Clock, ExecResult, LogLine, LogRequest
 from console.runtimes.compose.bring_up import Stack, bring_up, start_again, take_down
@@ -18,11 +19,12 @@ from console.runtimes.compose.events import Watcher
 from console.runtimes.compose.execute import execute
 from console.runtimes.compose.keeper import start_keeper
 from console.runtimes.compose.logs import LogReader
+from console.runtimes.compose.maintenance import MaintenancePage
 from console.runtimes.compose.model import Model, ModelFile, ServiceModel
 from console.runtimes.compose.observe import compose_topology
 from console.runtimes.compose.project import ComposeProject
 from console.runtimes.compose.replicas import Replicas
-from console.runtimes.compose.routing import Routing
+from console.runtimes.compose.routing import Routing, proxies
 from console.runtimes.compose.statistics import Statistics
 from console.runtimes.naming import lowest_free_names
 from console.settings import PROJECT, Settings
@@ -63,6 +65,7 @@ class ComposeRuntime:
         self._watcher = Watcher(self._daemon, self._table, lambda: self._model.read().name)
         self._replicas = Replicas(self._project, self._daemon, self._desired)
         self._routing = Routing(self._project.state / "nginx" / "upstreams", self._daemon)
+        self._page = MaintenancePage(self._project.state / "nginx" / "maintenance")
         self._statistics = Statistics(self._daemon)
         self._stack = Stack(
             settings=settings,
@@ -94,7 +97,8 @@ class ComposeRuntime:
         containers = self._table.read(model.name)
         wanted = self._desired.wanted_up()
         routes = self._routing.routes(model, containers)
-        return compose_topology(model, self._desired.read(), containers, routes, wanted=wanted)
+        topology = compose_topology(model, self._desired.read(), containers, routes, wanted=wanted)
+        return replace(topology, maintenance=self._page.look(proxies(model, containers)))
 
     def wait_for_change(self, timeout_seconds: float) -> bool:
         """Block until something happened to a container since the last call."""
@@ -215,6 +219,21 @@ class ComposeRuntime:
         return f"{change} {replica} in nginx/upstreams; nginx -t; SIGHUP to nginx; prove it" + (
             "" if member else "; wait until its old workers are gone"
         )
+
+    # Maintenance -------------------------------------------------------------
+
+    def has_maintenance(self) -> bool:
+        """Whether there is a page, and a proxy that may show it."""
+        roles = {service.role for service in self._model.read().services}
+        return self._page.offered and Role.PROXY in roles
+
+    def set_maintenance(self, *, on: bool) -> None:
+        """Make or remove the file that each proxy looks for at each request."""
+        self._page.switch(on=on)
+
+    def maintenance_command(self, *, on: bool) -> str:
+        """Return what is done to the file."""
+        return f"{'touch' if on else 'rm'} {self._page.switch_file}; ask each proxy"
 
     # The whole stack ---------------------------------------------------------
 

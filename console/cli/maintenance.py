@@ -1,0 +1,53 @@
+"""``maintenance``: the page that users are shown while something is worked on."""
+
+from __future__ import annotations
+
+from console.cli.changing import change, print_json
+from console.cli.figures import clock_time
+from console.cli.main import Commands, Invocation, add_changing, add_command
+from console.domain.plans import Json
+
+
+def register(commands: Commands) -> None:
+    """Add ``maintenance``."""
+    command = add_command(commands, "maintenance", "show users a page while you work, or no more")
+    command.add_argument("wanted", choices=("on", "off", "status"))
+    command.add_argument(
+        "--limit",
+        metavar="SECONDS",
+        type=float,
+        default=None,
+        help="how long to wait for requests that are under way (60)",
+    )
+    add_changing(command)
+    command.set_defaults(run=run_maintenance)
+
+
+def run_maintenance(call: Invocation) -> int:
+    """Switch it, or tell how it is."""
+    if call.args.wanted == "status":
+        return _show(call)
+    wish: dict[str, Json] = {"on": call.args.wanted == "on"}
+    if call.args.limit is not None:
+        wish["limit_seconds"] = call.args.limit
+    return change(call, "maintenance", wish)
+
+
+def _show(call: Invocation) -> int:
+    snapshot = call.engine().snapshot()
+    since = snapshot.maintenance_since
+    if call.json:
+        print_json(
+            {
+                "maintenance": snapshot.maintenance,
+                "since": None if since is None else since.isoformat(),
+                "requests_in_flight": snapshot.metrics.requests_in_flight,
+            }
+        )
+        return 0
+    words = {True: "on", False: "off", None: "unknown, or there is no page here"}
+    print(
+        f"maintenance: {words[snapshot.maintenance]}"
+        + (f" since {clock_time(since)}" if since is not None else "")
+    )
+    return 0

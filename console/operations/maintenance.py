@@ -1,0 +1,123 @@
+"""Maintenance: users are shown a page while something is worked on."""
+
+from __future__ import annotations
+
+from console.domain.plans import Json, Plan, Risk, Step
+from console.domain.services import Role
+from console.errors import NotSupported, UsageError
+from console.operations.request import PlanRequest
+from console.operations.scale import check_seen
+from console.ports import HasMaintenance
+
+SWITCH_TIMEOUT_SECONDS = 30.0
+#: How long requests that were under way are waited for.
+LIMIT_SECONDS = 60.0
+LONGEST_LIMIT_SECONDS = 3600.0
+
+
+def plan_maintenance(request: PlanRequest) -> Plan:
+    """
+    Plan to show the page, or to take it away.
+
+    Args:
+        request: Its wish is ``{"on": true}`` or ``{"on": false}``, with ``limit_seconds``
+            to wait for requests under way (60).
+
+    Raises:
+        UsageError: When the wish makes no sense.
+        NotSupported: Where there is no page.
+        Unreachable: When the stack cannot be seen.
+    """
+    check_seen(request)
+    on = request.wish.get("on")
+    if not isinstance(on, bool):
+        raise UsageError(
+            "it is not said whether maintenance is to be on or off",
+            unchanged="nothing was changed",
+            remedy="fragrance maintenance on, or off",
+        )
+    if not has_page(request):
+        raise NotSupported(
+            f"this stack on {request.snapshot.runtime} has no maintenance page: "
+            "no proxy of ours stands before it",
+            unchanged="nothing was changed",
+            remedy="fragrance start --runtime compose has one",
+        )
+    if request.snapshot.maintenance is on:
+        return Plan("maintenance", f"is {'on' if on else 'off'} already", (), wish=request.wish)
+    warnings = [] if on else _not_ready(request)
+    if request.snapshot.environment in {"prod", "production"} and on:
+        warnings.append(f"this is {request.snapshot.environment}: users get 503 until it is off")
+    first = switch_step(request, on=on)
+    return Plan(
+        verb="maintenance",
+        summary="on" if on else "off",
+        steps=(first, drain_step(_limit(request))) if on else (first,),
+        undo=(switch_step(request, on=not on, undoes=first.name),),
+        warnings=tuple(warnings),
+        wish=dict(request.wish),
+    )
+
+
+def has_page(request: PlanRequest) -> bool:
+    """Whether there is a page, and a proxy that shows it."""
+    return isinstance(request.runtime, HasMaintenance) and request.runtime.has_maintenance()
+
+
+def switch_step(
+    request: PlanRequest,
+    *,
+    on: bool,
+    undoes: str | None = None,
+    until: list[dict[str, Json]] | None = None,
+) -> Step:
+    """Return the step that shows the page or takes it away."""
+    assert isinstance(request.runtime, HasMaintenance)  # noqa: S101 -- see has_page
+    arguments: dict[str, Json] = {"on": on}
+    if until is not None:
+        arguments["until"] = until
+    return Step(
+        name=f"maintenance-{'on' if on else 'off'}",
+        kind="switch_maintenance",
+        arguments=arguments,
+        command=request.runtime.maintenance_command(on=on),
+        risk=Risk.HIGH if on else Risk.LOW,
+        timeout_seconds=SWITCH_TIMEOUT_SECONDS,
+        undoes=undoes,
+    )
+
+
+def drain_step(limit_seconds: float, until: list[dict[str, Json]] | None = None) -> Step:
+    """Return the step that waits for the requests that were under way."""
+    arguments: dict[str, Json] = {"limit_seconds": limit_seconds}
+    if until is not None:
+        arguments["until"] = until
+    return Step(
+        name="drain-requests",
+        kind="drain_requests",
+        arguments=arguments,
+        command=f"wait until no request is under way, {limit_seconds:g} s at most",
+        risk=Risk.NONE,
+        timeout_seconds=limit_seconds + SWITCH_TIMEOUT_SECONDS,
+    )
+
+
+def _limit(request: PlanRequest) -> float:
+    limit = request.wish.get("limit_seconds", LIMIT_SECONDS)
+    if isinstance(limit, bool) or not isinstance(limit, int | float):
+        limit = -1
+    if not 0 <= limit <= LONGEST_LIMIT_SECONDS:
+        raise UsageError(
+            f"requests cannot be waited for that long: {request.wish.get('limit_seconds')}",
+            unchanged="nothing was changed",
+            remedy=f"0 to {LONGEST_LIMIT_SECONDS:g} seconds",
+        )
+    return float(limit)
+
+
+def _not_ready(request: PlanRequest) -> list[str]:
+    return [
+        f"{service.name} has {service.ready} of {service.desired} ready: users get what it answers"
+        for service in request.snapshot.services
+        if service.role is Role.APP and service.ready < service.desired
+    ]

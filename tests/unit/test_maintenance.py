@@ -1,0 +1,140 @@
+"""Maintenance: a page while something is worked on, and nothing cut off."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from console.cli.status_lines import status_lines
+from console.domain.differences import differences
+from console.domain.operations import OperationState
+from console.domain.services import Maintenance
+from console.errors import NotSupported, UsageError
+from tests.unit.test_runner import Bench, boundaries
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    bench = Bench(tmp_path)
+    bench.stack.page = True
+    return bench
+
+
+def test_the_page_is_shown_and_taken_away_again(bench: Bench) -> None:
+    before = bench.stack.snapshot()
+
+    on = bench.run(bench.stack.plan("maintenance", {"on": True}))
+
+    assert (on.state, on.verified) == (OperationState.DONE, True)
+    assert [s.name for s in on.steps] == ["maintenance-on", "drain-requests"]
+    shown = bench.stack.snapshot()
+    assert shown.maintenance is True
+    assert any(line.startswith("maintenance: on since") for line in status_lines(shown))
+    assert "maintenance off → on" in differences(before, shown)
+    assert bench.stack.plan("maintenance", {"on": True}).steps == ()
+    off = bench.run(bench.stack.plan("maintenance", {"on": False}))
+    assert off.state is OperationState.DONE
+    assert bench.stack.snapshot().maintenance is False
+    assert bench.again(off, "undo").state is OperationState.UNDONE
+    assert bench.stack.snapshot().maintenance is True
+
+
+def test_requests_under_way_are_waited_for(bench: Bench) -> None:
+    bench.stack.in_flight = 3
+
+    def end_later() -> None:
+        if bench.clock.monotonic() > 20:
+            bench.stack.in_flight = 0
+
+    bench.clock.on_sleep.append(end_later)
+
+    ended = bench.run(bench.stack.plan("maintenance", {"on": True}))
+
+    assert ended.state is OperationState.DONE
+    assert 20 <= bench.clock.monotonic() < 40
+    assert ended.steps[-1].detail == "no request is under way"
+
+
+@pytest.mark.parametrize(
+    ("under_way", "words"),
+    [
+        (2, "2 requests under way; left to themselves after 60 s"),
+        (None, "requests under way cannot be seen; left to themselves after 60 s"),
+    ],
+)
+def test_what_does_not_end_is_left_to_itself_and_told(
+    bench: Bench, under_way: int | None, words: str
+) -> None:
+    bench.stack.in_flight = under_way
+
+    ended = bench.run(bench.stack.plan("maintenance", {"on": True}))
+
+    assert ended.state is OperationState.DONE
+    assert ended.steps[-1].detail == words
+    assert bench.clock.monotonic() >= 60
+
+
+def test_a_figure_of_before_the_page_proves_nothing(bench: Bench) -> None:
+    plan = bench.stack.plan("maintenance", {"on": True})
+    bench.stack.page_since = bench.clock.now()
+    seen = bench.runner()._stepper.look_at(plan.steps[1], bench.stack.snapshot())
+    assert seen.holds is False
+    bench.clock.advance(1)
+    seen = bench.runner()._stepper.look_at(plan.steps[1], bench.stack.snapshot())
+    assert seen.holds is True
+
+
+def test_a_crash_at_every_boundary_is_survived(bench: Bench) -> None:
+    for on in (True, False):
+        steps = bench.stack.plan("maintenance", {"on": on}).steps
+        for at in boundaries(steps):
+            for mode in ("run", "undo"):
+                crashed = bench.crash(bench.stack.plan("maintenance", {"on": on}), at)
+                ended = bench.again(crashed, mode)
+                assert ended.finished
+                assert ended.verified
+                assert bench.stack.snapshot().maintenance is (on if mode == "run" else not on)
+                bench.stack.set_maintenance(on=not on)
+        bench.stack.set_maintenance(on=on)
+
+
+def test_without_a_page_it_is_refused(bench: Bench) -> None:
+    bench.stack.page = False
+
+    with pytest.raises(NotSupported, match="no maintenance page") as refusal:
+        bench.stack.plan("maintenance", {"on": True})
+    assert refusal.value.exit_code == 3
+    assert bench.stack.snapshot().maintenance is None
+
+
+@pytest.mark.parametrize("wish", [{}, {"on": "yes"}, {"on": True, "limit_seconds": -1}])
+def test_a_wish_that_makes_no_sense_is_refused(bench: Bench, wish: dict[str, object]) -> None:
+    with pytest.raises(UsageError):
+        bench.stack.plan("maintenance", wish)
+
+
+def test_ending_it_warns_while_the_application_is_not_ready(bench: Bench) -> None:
+    bench.stack.set_maintenance(on=True)
+    assert bench.stack.plan("maintenance", {"on": False}).warnings == ()
+    bench.stack.unwell = {"app-1"}
+    assert "1 of 2 ready" in bench.stack.plan("maintenance", {"on": False}).warnings[0]
+
+
+def test_a_proxy_that_does_not_say_is_neither_on_nor_off(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = bench.stack.plan("maintenance", {"on": True})
+    topology = bench.stack.topology()
+    since = bench.clock.now() - timedelta(seconds=5)
+    stepper = bench.runner()._stepper
+
+    monkeypatch.setattr(
+        bench.stack,
+        "topology",
+        lambda: replace(topology, maintenance=Maintenance(shown=None, since=since)),
+    )
+    seen = stepper.look_at(plan.steps[0], bench.stack.snapshot())
+    assert (seen.holds, seen.coming) == (False, True)
