@@ -105,12 +105,18 @@ class Engine:
         slowest source (bounded by its timeout), later ones are kept warm by the
         collector's own threads once :meth:`watch` was called.
         """
-        picture = self._pictures.read() if self._pictures.agent_alive() else None
+        picture = self._present_picture()
         if picture is not None:
-            age = (self.clock.now() - picture.taken_at).total_seconds()
-            if age <= PICTURE_MAX_AGE_SECONDS:
-                return picture
+            return picture
         return replace(self.collector.latest_or_collect(), agent=AgentState.ABSENT)
+
+    def _present_picture(self) -> Snapshot | None:
+        """Return the agent's picture while it is young enough to be the present one."""
+        picture = self._pictures.read() if self._pictures.agent_alive() else None
+        if picture is None:
+            return None
+        age = (self.clock.now() - picture.taken_at).total_seconds()
+        return picture if age <= PICTURE_MAX_AGE_SECONDS else None
 
     def present(self) -> Snapshot:
         """
@@ -204,7 +210,13 @@ class Engine:
         agent = AgentState.RUNNING if alive else AgentState.ABSENT
         snapshot = replace(self.collector.collect(), agent=agent)
         return self._planners[verb](
-            PlanRequest(snapshot, self.settings.policy, self.runtime, dict(wish))
+            PlanRequest(
+                snapshot,
+                self.settings.policy,
+                self.runtime,
+                dict(wish),
+                measured=self._present_picture(),
+            )
         )
 
     def require_write(self) -> None:

@@ -66,6 +66,7 @@ class Plan:
         expects: Replica names by service when the plan was made; the runner
             refuses when the world no longer matches.
         wish: The arguments it was planned from, for planning afresh.
+        before: Figures when it was planned, by service, to compare with afterwards.
     """
 
     verb: str
@@ -75,6 +76,7 @@ class Plan:
     warnings: tuple[str, ...] = ()
     expects: dict[str, list[str]] = field(default_factory=dict)
     wish: dict[str, Json] = field(default_factory=dict)
+    before: dict[str, dict[str, float | None]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for steps in (self.steps, self.undo):

@@ -1,4 +1,4 @@
-"""Does the host have room for more replicas: measured memory against what is left."""
+"""Does the host have room for more replicas: memory refuses, too little processor warns."""
 
 from __future__ import annotations
 
@@ -68,6 +68,77 @@ def check_memory(request: PlanRequest, added: dict[str, int]) -> list[str]:
             remedy="choose a smaller number, or scale something else down first",
         )
     return [f"how much memory {name} needs is not known yet" for name in need.unknown]
+
+
+def cpu_warnings(request: PlanRequest, added: dict[str, int]) -> list[str]:
+    """
+    Warn when the replicas may use more processor than there is; the engine shares it out.
+
+    Limits are counted where there are any, else what a replica was measured to use.
+    """
+    host = request.snapshot.host
+    if not added or host is None:
+        return []
+    limited = {
+        service.name: service.replica_cpu_limit_cores
+        for service in request.snapshot.services
+        if service.replica_cpu_limit_cores is not None
+    }
+    allowed = sum(
+        limited.get(service.name, 0.0) * (len(service.replicas) + added.get(service.name, 0))
+        for service in request.snapshot.services
+    )
+    if allowed > host.cores and limited.keys() & added.keys():
+        return [f"cpu is overcommitted: {allowed:g} cores of limits on {host.cores} cores"]
+    measured = sum(
+        count * (_cores_each(request, name) or 0.0)
+        for name, count in added.items()
+        if name not in limited
+    )
+    free = None if host.cpu_ratio is None else host.cores * (1.0 - host.cpu_ratio)
+    if free is not None and measured > max(0.0, free):
+        return [
+            f"the processor is {100 * (host.cpu_ratio or 0.0):.0f} % used: "
+            f"what is added would use about {measured:.1f} cores, and {max(0.0, free):.1f} are free"
+        ]
+    return []
+
+
+def capacity_lines(request: PlanRequest, service: Service) -> list[str]:
+    """Return what one more replica of *service* needs against what the host has."""
+    host = request.snapshot.host
+    memory, cores = _each(request, service), _cores_each(request, service.name)
+    needs = [
+        "memory not known yet" if memory is None else f"about {_gib(memory)} of memory",
+        "cores not known yet"
+        if cores is None
+        else f"{'up to' if service.replica_cpu_limit_cores else 'about'} {cores:.1f} cores",
+    ]
+    if host is None:
+        return [f"one more needs {', '.join(needs)}; the host cannot be read"]
+    free = "unknown" if host.cpu_ratio is None else f"{host.cores * (1 - host.cpu_ratio):.1f}"
+    lines = [
+        f"one more needs {', '.join(needs)}",
+        f"the host has {_gib(host.memory_available_bytes)} of memory available, "
+        f"{free} of {host.cores} cores idle",
+    ]
+    try:
+        lines += check_memory(request, {service.name: 1})
+    except Refused as refusal:
+        lines.append(f"refused: {refusal.message}")
+    return [*lines, *cpu_warnings(request, {service.name: 1})]
+
+
+def _cores_each(request: PlanRequest, name: str) -> float | None:
+    """Return what one replica may use, or where it has no limit what one uses now."""
+    service = request.snapshot.service(name)
+    if service is None:
+        return None
+    if service.replica_cpu_limit_cores is not None:
+        return service.replica_cpu_limit_cores
+    if service.cpu_cores is None or not service.replicas:
+        return None
+    return service.cpu_cores / len(service.replicas)
 
 
 def _each(request: PlanRequest, service: Service) -> int | None:

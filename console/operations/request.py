@@ -21,9 +21,17 @@ class PlanRequest:
         runtime: Asked only for its capabilities, names and command texts, which
             are pure; a planner never acts.
         wish: Arguments of the verb, plain JSON, ``{"targets": {"app": 3}}``.
+        measured: The agent's picture of just now, which has the rates that a single
+            look lacks; None where there is no agent.
     """
 
     snapshot: Snapshot
     policy: Policy
     runtime: Runtime
     wish: dict[str, Json] = field(default_factory=dict)
+    measured: Snapshot | None = None
+
+    @property
+    def figures(self) -> Snapshot:
+        """The picture to read rates and loads from; what runs is in :attr:`snapshot`."""
+        return self.measured or self.snapshot

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from console.domain.advice import Direction, advise
 from console.domain.plans import Plan, Risk, Step
 from console.domain.services import Health, Replica, ReplicaState, Role, Service
 from console.domain.snapshot import AgentState
 from console.errors import Refused, Unreachable, UsageError
-from console.operations.capacity import check_memory
+from console.operations.capacity import check_memory, cpu_warnings
 from console.operations.making import (
     EMERGENCY_GRACE_SECONDS,
     GRACE_SECONDS,
@@ -87,7 +88,12 @@ def plan_scale(request: PlanRequest) -> Plan:
         raise not_supported(request, "start single replicas")
     if len(added) < len(changing) and not isinstance(request.runtime, RemovesReplica):
         raise not_supported(request, "remove single replicas")
-    warnings = [*_warnings(request, changing), *check_memory(request, added)]
+    warnings = [
+        *_against_advice(request, changing),
+        *_warnings(request, changing),
+        *check_memory(request, added),
+        *cpu_warnings(request, added),
+    ]
     up = [_up(request, t) for t in changing if t.added]
     down = [_down(request, t) for t in changing if t.removed]
     steps = [
@@ -107,6 +113,7 @@ def plan_scale(request: PlanRequest) -> Plan:
         warnings=tuple(warnings),
         expects={t.service.name: present_names(t.service) for t in changing},
         wish=dict(request.wish),
+        before={t.service.name: _figures(request, t) for t in changing},
     )
 
 
@@ -272,6 +279,28 @@ def _least_missed(replica: Replica) -> tuple[int, int, int]:
     held = (replica.active_tasks or 0) + (replica.reserved_tasks or 0)
     number = replica.name.rpartition("-")[2]
     return (int(works), held, -int(number) if number.isdigit() else 0)
+
+
+def _figures(request: PlanRequest, target: _Target) -> dict[str, float | None]:
+    """Return what is measured now, to be compared with when it has settled."""
+    advice = advise(target.service.name, request.figures, request.policy)
+    measured = {trigger.name: trigger.value for trigger in advice.triggers}
+    return {"replicas": float(len(target.present)), **measured}
+
+
+def _against_advice(request: PlanRequest, changing: list[_Target]) -> list[str]:
+    """Return what speaks against it: the figures call for the opposite, or for nothing."""
+    warnings = []
+    for target in changing:
+        advice = advise(target.service.name, request.figures, request.policy)
+        contradicted = (
+            advice.direction in {Direction.LEAVE, Direction.DOWN}
+            if target.added
+            else advice.direction is Direction.UP
+        )
+        if contradicted:
+            warnings.append(f"the figures of {target.service.name} say: {advice.verdict}")
+    return warnings
 
 
 def _warnings(request: PlanRequest, changing: list[_Target]) -> list[str]:

@@ -57,7 +57,7 @@ def test_scaling_up_and_down_loses_no_brief_and_runs_none_twice(stack: Stack) ->
         ("nonsense=2", 2, "nonsense"),
         ("worker-llm=-1", 2, "-1"),
         ("worker-llm=x", 2, "x"),
-        ("worker-llm", 2, "worker-llm"),
+        ("worker-llm=", 2, "worker-llm"),
         ("worker-llm=11", 3, "10"),
         ("app=6", 3, "5"),
         ("app=0", 3, "1"),
@@ -100,6 +100,26 @@ def test_without_terminal_and_without_yes_it_is_a_usage_error(stack: Stack) -> N
 
     assert done.returncode == 2
     assert "--yes" in done.stderr
+
+
+def test_a_service_without_a_number_is_advised_about_and_nothing_changes(stack: Stack) -> None:
+    operations = len(stack.json("operations", "list"))
+
+    one = stack.fragrance("scale", "worker-llm")
+    every = stack.json("scale", "--advice")
+    mixed = stack.fragrance("scale", "worker-llm", "app=2", "--yes", "--reason", "test")
+
+    assert one.returncode == 0, one.stderr
+    assert one.stdout.startswith("worker-llm 1")
+    assert "capacity one more needs" in one.stdout
+    assert [a["service"] for a in every["advice"]] == ["app", "worker-llm", "worker-rl"]
+    assert {t["name"] for t in every["advice"][0]["triggers"]} == {
+        "p95_seconds",
+        "requests_in_flight",
+        "cpu_ratio",
+    }
+    assert mixed.returncode == 2
+    assert len(stack.json("operations", "list")) == operations
 
 
 def test_a_dry_run_shows_the_commands_and_changes_nothing(stack: Stack) -> None:
