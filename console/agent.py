@@ -18,11 +18,14 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import Protocol
 
 from console.collector import Collector
 from console.domain.differences import significant
 from console.domain.snapshot import AgentState, Snapshot
+from console.duties.settling import SettleDuty
 from console.errors import ConsoleError
 from console.journal.agent_lock import AgentLock
 from console.journal.history import EVERY_SECONDS
@@ -35,9 +38,22 @@ log = logging.getLogger("console.agent")
 #: The picture is written at least this often, so that its age can be seen.
 PICTURE_SECONDS = 1.0
 REVIVE_SECONDS = 2.0
+#: How often duties are attended to; each has a rhythm of its own besides.
+DUTY_SECONDS = 1.0
 #: Alerts of a picture older than this began anew for all we know.
 ALERTS_KEPT_SECONDS = 300.0
 LOG_BYTES = 1024 * 1024
+
+
+class Duty(Protocol):
+    """Something the agent does by itself, from one snapshot at a time."""
+
+    @property
+    def name(self) -> str:
+        """For the log."""
+
+    def attend(self, snapshot: Snapshot) -> None:
+        """Do what is due now; may take some seconds, in a thread of the duties."""
 
 
 class Agent:
@@ -51,6 +67,7 @@ class Agent:
         runtime: Its supervision is revived, where it has one.
         clock: Time.
         still_wanted: Asked now and then; False ends the loop (its lock is gone).
+        duties: What it does by itself, one after the other.
     """
 
     def __init__(
@@ -61,6 +78,7 @@ class Agent:
         runtime: Runtime,
         clock: Clock,
         still_wanted: Callable[[], bool] = lambda: True,
+        duties: Sequence[Duty] = (),
     ) -> None:
         self._collector = collector
         self._pictures = pictures
@@ -68,6 +86,8 @@ class Agent:
         self._runtime = runtime
         self._clock = clock
         self._still_wanted = still_wanted
+        self._duties = duties
+        self._seen: Snapshot | None = None
         self._ending = threading.Event()
         self._failing: set[str] = set()
         self._written: tuple[object, ...] | None = None
@@ -77,8 +97,12 @@ class Agent:
         """Collect until :meth:`end` is called or the agent is no longer wanted."""
         self._take_over_alerts()
         self._collector.start()
-        reviver = threading.Thread(target=self._keep_alive, name="revive", daemon=True)
-        reviver.start()
+        helpers = [
+            threading.Thread(target=self._keep_alive, name="revive", daemon=True),
+            threading.Thread(target=self._attend, name="duties", daemon=True),
+        ]
+        for helper in helpers:
+            helper.start()
         seen = None
         try:
             while not self._ending.is_set() and self._still_wanted():
@@ -86,11 +110,13 @@ class Agent:
                 if snapshot is None:
                     snapshot = self._collector.latest_or_collect()
                 seen = snapshot.taken_at
-                self._keep(replace(snapshot, agent=AgentState.RUNNING))
+                self._seen = replace(snapshot, agent=AgentState.RUNNING)
+                self._keep(self._seen)
         finally:
             self._ending.set()
             self._collector.stop()
-            reviver.join(1.0)
+            for helper in helpers:
+                helper.join(1.0)
 
     def end(self) -> None:
         """Make :meth:`run` return soon; may be called from a signal handler."""
@@ -106,6 +132,13 @@ class Agent:
         if now - self._kept_at >= EVERY_SECONDS:
             self._duty("history", lambda: self._history.append(snapshot))
             self._kept_at = now
+
+    def _attend(self) -> None:
+        """Attend to the duties, apart from the pictures: one that takes long delays none."""
+        while not self._ending.wait(DUTY_SECONDS):
+            if self._seen is not None:
+                for duty in self._duties:
+                    self._duty(duty.name, partial(duty.attend, self._seen))
 
     def _keep_alive(self) -> None:
         """Start the supervision again whenever it died though the stack should run."""
@@ -176,6 +209,7 @@ def main(argv: Sequence[str]) -> int:
         engine.runtime,
         engine.clock,
         lock.still_ours,
+        [SettleDuty(engine.journal, settings.policy, engine.clock)],
     )
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: agent.end())

@@ -17,7 +17,9 @@ from console.domain.audit import AuditVerdict
 from console.domain.lifecycle import ACTIVE, busy_with
 from console.domain.operations import Actor, Change, Operation, OperationState, StepEvent
 from console.domain.plans import Json, Plan
+from console.domain.settling import Settling
 from console.domain.snapshot import AgentState, Snapshot
+from console.duties.settling import settling
 from console.errors import ConsoleError, Interrupted, ReadOnly, Refused, UsageError
 from console.operations.lock import OperationLock
 from console.operations.request import PlanRequest
@@ -284,6 +286,10 @@ class Engine:
     def events(self, operation_id: str, after_event_id: int = 0) -> list[StepEvent]:
         """Return step events after one already seen."""
         return self.journal.events(operation_id, after_event_id)
+
+    def settling(self, operation: Operation) -> Settling | None:
+        """Tell whether what was scaled has settled; None when nothing is followed."""
+        return settling(self.journal, operation, self.settings.policy, self.clock)
 
     def cancel(self, operation_id: str) -> None:
         """Ask a running operation to stop at its next step boundary and go back."""

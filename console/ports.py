@@ -293,11 +293,21 @@ class Journal(Protocol):
     def accept(self, operation_id: str, actor: Actor, reason: str) -> None:
         """Settle an interrupted or frozen operation as it stands; audited."""
 
-    def record(self, change: Change) -> None:
-        """Record a change that is no operation (start, stop, elevation), audited alike."""
+    def record(self, change: Change, note: tuple[str, str] | None = None) -> None:
+        """
+        Record a change that is no operation (start, stop, elevation), audited alike.
 
-    def changes(self, limit: int = 20) -> list[Change]:
-        """Return the last changes by anybody, newest first."""
+        Args:
+            change: What happened.
+            note: Key and text that :meth:`note` tells from now on; kept in the same
+                transaction.
+        """
+
+    def note(self, key: str) -> str | None:
+        """Return what was last noted under *key*, None when nothing was."""
+
+    def changes(self, limit: int = 20, operation_id: str | None = None) -> list[Change]:
+        """Return the last changes by anybody, newest first; of one operation if given."""
 
     def audit(self, limit: int = 50) -> list[dict[str, Json]]:
         """Return the last audit entries, newest first, as they are written."""

@@ -17,6 +17,9 @@ from console.cli.changing import (
 from console.cli.main import Commands, Invocation, add_command, add_common
 from console.domain.operations import Operation
 from console.domain.plans import Json
+from console.domain.settling import NOUNS, SETTLING, Settling
+from console.domain.triggers import figure
+from console.engine import Engine
 from console.operations.crash import crash_point
 from console.operations.launch import READY
 from console.operations.lock import OperationLock
@@ -88,6 +91,7 @@ def run_show(call: Invocation) -> int:
     engine = call.engine()
     operation = engine.operation(call.args.id)
     events = engine.events(operation.id)
+    settling = engine.settling(operation)
     if call.json:
         told: dict[str, Json] = as_json(operation)
         told["events"] = [
@@ -100,6 +104,8 @@ def run_show(call: Invocation) -> int:
             }
             for e in events
         ]
+        told["before"] = operation.plan.before
+        told["settling"] = None if settling is None else _settling_json(settling, engine)
         print_json(told)
         return 0
     print(f"{operation.id}  {operation.verb} {operation.plan.summary}: {operation.state.value}")
@@ -114,9 +120,33 @@ def run_show(call: Invocation) -> int:
         print(f"  {event.at:%H:%M:%S} {event.name:28} {event.phase.value:8} {event.detail}")
     if operation.outcome_message:
         print(f"  {operation.outcome_message}")
+    if settling is not None:
+        for name, before in operation.plan.before.items():
+            print(f"  before: {name} {_figures(before)}")
+        print(f"  {settling.words}")
     if operation.remedy:
         print(f"  next: {operation.remedy}")
     return 0
+
+
+def _figures(before: dict[str, float | None]) -> str:
+    """Return figures as they were when it was planned."""
+    units = {"replicas": "replicas", "cpu_ratio": "ratio"}
+    return ", ".join(
+        f"{NOUNS.get(name, name)} "
+        + figure(value, units.get(name, "seconds" if name.endswith("_seconds") else "tasks"))
+        for name, value in before.items()
+    )
+
+
+def _settling_json(settling: Settling, engine: Engine) -> dict[str, Json]:
+    left = (settling.until - engine.clock.now()).total_seconds()
+    return {
+        "state": settling.state,
+        "until": settling.until.isoformat(),
+        "seconds_left": max(0.0, left) if settling.state == SETTLING else None,
+        "words": settling.words,
+    }
 
 
 def run_follow(call: Invocation) -> int:

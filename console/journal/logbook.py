@@ -35,9 +35,19 @@ class Logbook:
         self._database = JournalDatabase(state)
         self._audit = AuditLog(state)
 
-    def record(self, change: Change) -> None:
-        """Record a change that is no operation (start, stop, elevation), audited alike."""
+    def record(self, change: Change, note: tuple[str, str] | None = None) -> None:
+        """
+        Record a change that is no operation (start, stop, elevation), audited alike.
+
+        Args:
+            change: What happened.
+            note: Key and text of what :meth:`note` is to tell from now on.
+        """
         with self._writing() as connection:
+            if note is not None:
+                connection.execute(
+                    "insert or replace into meta values (?, ?)", (f"note.{note[0]}", note[1])
+                )
             self._audit.add(
                 connection,
                 {
@@ -52,8 +62,16 @@ class Logbook:
                 },
             )
 
-    def changes(self, limit: int = 20) -> list[Change]:
-        """Return the last changes by anybody, newest first."""
+    def note(self, key: str) -> str | None:
+        """Return what was last noted under *key*, None when nothing was."""
+        with self._database.reading() as connection:
+            row = connection.execute(
+                "select value from meta where key = ?", (f"note.{key}",)
+            ).fetchone()
+        return None if row is None else str(row["value"])
+
+    def changes(self, limit: int = 20, operation_id: str | None = None) -> list[Change]:
+        """Return the last changes by anybody, newest first; of one operation if given."""
         return [
             Change(
                 at=datetime.fromisoformat(entry["at"]),
@@ -64,14 +82,20 @@ class Logbook:
                 operation_id=entry["operation_id"],
                 details=entry["details"],
             )
-            for entry in self.audit(limit)
+            for entry in self._entries(limit, operation_id)
         ]
 
     def audit(self, limit: int = 50) -> list[dict[str, Json]]:
         """Return the last audit entries, newest first, as they are written."""
+        return self._entries(limit)
+
+    def _entries(self, limit: int, operation_id: str | None = None) -> list[dict[str, Json]]:
+        chosen = "" if operation_id is None else "where json_extract(line, '$.operation_id') = ?"
+        values = (limit,) if operation_id is None else (operation_id, limit)
         with self._database.reading() as connection:
             rows = connection.execute(
-                "select line from audit order by seq desc limit ?", (limit,)
+                f"select line from audit {chosen} order by seq desc limit ?",  # noqa: S608 -- our own clause
+                values,
             ).fetchall()
         return [json.loads(row["line"]) for row in rows]
 

@@ -351,6 +351,31 @@ def test_changes_are_told_newest_first(bench: Bench) -> None:
     assert bench.journal.audit(1)[0]["what"] == "start 2"
 
 
+def test_a_note_is_kept_with_the_change_that_made_it(bench: Bench) -> None:
+    assert bench.journal.note("autoscale") is None
+
+    bench.journal.record(Change(bench.clock.now(), "anna", "autoscale", "on"), ("autoscale", "a"))
+    bench.journal.record(Change(bench.clock.now(), "anna", "autoscale", "on"), ("autoscale", "b"))
+
+    assert bench.journal.note("autoscale") == "b"
+    assert bench.journal.note("other") is None
+    assert [c.what for c in bench.journal.changes()] == ["autoscale", "autoscale"]
+
+
+def test_the_changes_of_one_operation_are_told_apart(bench: Bench) -> None:
+    operation = bench.finished()
+    bench.journal.record(
+        Change(bench.clock.now(), "agent", "scale", "settled", operation_id=operation.id)
+    )
+    bench.journal.record(Change(bench.clock.now(), "anna", "stop", "done"))
+
+    told = bench.journal.changes(20, operation_id=operation.id)
+
+    assert [c.outcome for c in told] == ["settled", "done"]
+    assert bench.journal.changes(1, operation_id=operation.id) == told[:1]
+    assert bench.journal.changes(20, operation_id="op-77") == []
+
+
 def test_write_access_ends_by_itself_or_when_told(bench: Bench) -> None:
     until = bench.clock.now() + timedelta(minutes=15)
     bench.journal.elevate(ANNA, until, "incident")

@@ -42,6 +42,7 @@ class FakeJournal:
     """
 
     def __init__(self, clock: Clock) -> None:
+        self._notes: dict[str, str] = {}
         self._clock = clock
         self._operations: dict[str, Operation] = {}
         self._modes: dict[str, str] = {}
@@ -161,8 +162,10 @@ class FakeJournal:
         )
         self._audit_outcome(self._operations[operation.id])
 
-    def record(self, change: Change) -> None:
+    def record(self, change: Change, note: tuple[str, str] | None = None) -> None:
         self._write()
+        if note is not None:
+            self._notes[note[0]] = note[1]
         self._add(
             change.at,
             {"user": change.actor},
@@ -173,7 +176,10 @@ class FakeJournal:
             change.details,
         )
 
-    def changes(self, limit: int = 20) -> list[Change]:
+    def note(self, key: str) -> str | None:
+        return self._notes.get(key)
+
+    def changes(self, limit: int = 20, operation_id: str | None = None) -> list[Change]:
         return [
             Change(
                 datetime.fromisoformat(e["at"]),
@@ -184,8 +190,9 @@ class FakeJournal:
                 e["operation_id"],
                 e["details"],
             )
-            for e in self.audit(limit)
-        ]
+            for e in self._entries[::-1]
+            if operation_id in {None, e["operation_id"]}
+        ][:limit]
 
     def audit(self, limit: int = 50) -> list[dict[str, Json]]:
         return self._entries[::-1][:limit]

@@ -1,0 +1,1 @@
+"""What the agent does while nobody is looking: follows a scaling, scales by itself."""
