@@ -21,6 +21,8 @@ START_TIMEOUT_SECONDS = 60.0
 GATE_TIMEOUT_SECONDS = 180.0
 #: The longest task; an operator who does not want to wait cancels.
 DRAIN_TIMEOUT_SECONDS = 1800.0
+#: For a worker to hear that it is to take no more.
+PAUSE_TIMEOUT_SECONDS = 60.0
 #: For a proxy to load and answer with another configuration.
 ROUTE_TIMEOUT_SECONDS = 60.0
 #: For it to look up the address of a member that is new.
@@ -114,6 +116,19 @@ def drain_step(
         risk=Risk.LOW,
         timeout_seconds=DRAIN_TIMEOUT_SECONDS,
         undoes=undoes,
+    )
+
+
+def pause_step(replica: str) -> Step:
+    """Return the step after which *replica* takes no more tasks, whatever it still holds."""
+    command = _admin("drain", replica)
+    return Step(
+        name=f"pause-{replica}",
+        kind="drain_replica",
+        arguments={"replica": replica, "command": command, "wait": False},
+        command=f"exec {replica}: {' '.join(command)}",
+        risk=Risk.LOW,
+        timeout_seconds=PAUSE_TIMEOUT_SECONDS,
     )
 
 

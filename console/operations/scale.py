@@ -2,7 +2,8 @@
 Scale: more or fewer replicas of some services.
 
 Up, everything is started at once and then waited for.  Down, replicas leave one
-after the other, the idlest first, and a worker is drained before it is stopped.
+after the other, the idlest first, and a worker is drained before it is stopped; of
+several, all stop taking tasks first.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from console.operations.making import (
     gate_step,
     is_routed,
     not_supported,
+    pause_step,
     route_step,
     start_step,
     stop_step,
@@ -227,6 +229,9 @@ def _down(request: PlanRequest, target: _Target) -> tuple[list[Step], list[Step]
     leaving = sorted(target.present, key=_least_missed)[: target.removed]
     steps: list[Step] = []
     back: list[Step] = []
+    if drained and len(leaving) > 1 and not request.wish.get("gradual"):
+        # They finish what they hold side by side, not one after the other.
+        steps += [pause_step(replica.name) for replica in leaving]
     for number, replica in enumerate(leaving, 1):
         if drained:
             steps.append(drain_step(replica.name))

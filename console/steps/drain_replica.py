@@ -15,7 +15,10 @@ from console.steps.seeing import BROKER_SOURCE, is_new_process, replica_or_unkno
 
 
 class DrainReplica:
-    """Arguments: ``replica``, ``command``; ``previous`` where a restart follows."""
+    """
+    Arguments: ``replica``, ``command``; ``wait`` (False where what it holds need not end
+    yet); ``previous`` where a restart follows.
+    """
 
     name = "drain_replica"
 
@@ -47,7 +50,8 @@ class DrainReplica:
         held = (replica.active_tasks or 0) + (replica.reserved_tasks or 0)
         if replica.accepting:
             return Observation(False, f"takes tasks, {held} in hand")
-        return Observation(held == 0, f"takes no more tasks, {held} in hand", coming=True)
+        done = held == 0 or not step.arguments.get("wait", True)
+        return Observation(done, f"takes no more tasks, {held} in hand", coming=True)
 
     def do(self, step: Step) -> None:
         """Tell it to take no more."""

@@ -67,6 +67,24 @@ def test_down_drains_a_worker_before_it_stops_it(stack: ModelStack) -> None:
     assert "python -m workers drain worker-llm-2" in plan.steps[0].command
 
 
+def test_of_several_all_stop_taking_tasks_before_the_first_is_waited_for(
+    stack: ModelStack,
+) -> None:
+    for number in (2, 3):
+        stack.start_replica("worker-llm", f"worker-llm-{number}", {})
+
+    plan = scale(stack, {"worker-llm": 1})
+
+    assert names(plan) == [
+        "pause-worker-llm-3",
+        "pause-worker-llm-2",
+        "drain-worker-llm-3",
+        "stop-worker-llm-3",
+        "drain-worker-llm-2",
+        "stop-worker-llm-2",
+    ]
+
+
 def test_down_takes_what_does_not_work_first_then_the_idlest_then_the_newest(
     stack: ModelStack,
 ) -> None:
