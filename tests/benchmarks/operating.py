@@ -158,14 +158,17 @@ def _requests(stack: Stack, containers: ComposeStack) -> list[Figure]:
                     if turn % 2:
                         text = f"brief number {turn}: green tea and cedar for {number}"
                         counts["posted"] += 1
-                        good = client.post("/v1/briefs", json={"text": text}).status_code == 202
+                        answer = client.post("/v1/briefs", json={"text": text})
                     else:
                         counts["asked"] += 1
-                        good = client.get("/v1/ingredients").status_code == 200
+                        answer = client.get("/v1/ingredients")
+                    good = answer.status_code == (202 if turn % 2 else 200)
+                    trouble = f"{answer.status_code} {answer.text[:200]}"
                 except httpx.HTTPError as error:
-                    good = False
-                    said.add(f"{type(error).__name__}: {error}")
-                counts["failed"] += not good
+                    good, trouble = False, f"{type(error).__name__}: {error}"
+                if not good:
+                    counts["failed"] += 1
+                    said.add(trouble)
                 seconds.append(time.perf_counter() - begin)
 
     users = [threading.Thread(target=use, args=(number,)) for number in range(CLIENTS)]
