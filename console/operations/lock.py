@@ -61,6 +61,8 @@ class OperationLock:
     def __init__(self, state: Path, clock: Clock) -> None:
         self.path = state / LOCK_NAME
         self._clock = clock
+        #: What a holder that died had written of itself, once :meth:`held` has it; else None.
+        self.left_behind: LockOwner | None = None
 
     @contextmanager
     def held(
@@ -81,6 +83,8 @@ class OperationLock:
         descriptor = open_file(self.path, os.O_RDWR)
         try:
             self._take(descriptor, timeout_seconds)
+            # Who ends well leaves it empty.
+            self.left_behind = self.owner()
             owner = LockOwner(
                 pid=os.getpid(),
                 start_time=process_start_time(os.getpid()) or 0,

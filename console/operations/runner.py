@@ -14,12 +14,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from console.domain.lifecycle import EXIT_CODES, ways_on
-from console.domain.operations import Operation, OperationState, StepPhase
+from console.domain.operations import Change, Operation, OperationState, StepPhase
 from console.domain.plans import Step
 from console.domain.snapshot import Snapshot
 from console.domain.text import plain_text
 from console.errors import ConsoleError
 from console.operations import crash
+from console.operations.actor import current_actor
 from console.operations.lock import OperationLock
 from console.operations.stepping import StepFailed, Stepper
 from console.operations.world import RUNTIME_SOURCE, difference
@@ -108,6 +109,7 @@ class Runner:
             operation = self._journal.claim(operation_id, mode)
             self._on_locked()
             try:
+                self._record_takeover(operation.id)
                 if mode == "undo":
                     return self._take_back(operation, OperationState.UNDONE, "taken back")
                 return self._carry_out(operation)
@@ -268,6 +270,23 @@ class Runner:
     def _check_stop(self) -> None:
         if self._stop.is_set():
             raise _Stopped
+
+    def _record_takeover(self, operation_id: str) -> None:
+        """Say whose lock this was when its holder died; a pid there proves nothing by now."""
+        dead = self._lock.left_behind
+        if dead is None:
+            return
+        with self._recording():
+            self._journal.record(
+                Change(
+                    at=self._clock.now(),
+                    actor=str(current_actor()),
+                    what=f"took over the lock of a runner that died (pid {dead.pid}, "
+                    f"{dead.operation_id} by {dead.actor}, since {dead.since})",
+                    outcome="done",
+                    operation_id=operation_id,
+                )
+            )
 
     def _interrupt(self, operation: Operation) -> int:
         message = "its runner was told to end; what it had done is still done"

@@ -78,6 +78,10 @@ def test_what_one_left_interrupted_another_takes_over_and_takes_back(ops: Operat
     assert (left["actor"], left["state"]) == (ops.anna, "interrupted")
     assert f"by {ops.anna} is interrupted since" in ops.run(ops.ben, *SHORT).stderr
 
+    # The dead runner's pid is a living process's by now.
+    lock = ops.state / "lock"
+    said = json.loads(lock.read_text())
+    lock.write_text(json.dumps(said | {"pid": os.getpid()}))
     resumed = ops.run(ops.ben, "operations", "resume", left["id"], "--yes", "--reason", "mine now")
     assert resumed.returncode == 0, resumed.stderr
     undone = ops.run(ops.anna, "operations", "undo", left["id"], "--yes")
@@ -89,6 +93,9 @@ def test_what_one_left_interrupted_another_takes_over_and_takes_back(ops: Operat
     assert done["actor"]["user"] == ops.ben
     assert done["details"]["submitted_by"] == ops.anna
     assert {entry["actor"]["user"] for entry in mine} == {ops.anna, ops.ben}
+    taken = next(entry for entry in mine if "took over the lock" in entry["what"])
+    assert taken["actor"]["user"] == ops.ben
+    assert f"pid {os.getpid()}, {left['id']} by {ops.anna}" in taken["what"]
     verdict = json.loads(ops.run(ops.anna, "audit", "verify", "--json").stdout)
     assert verdict["valid"] is True
     assert not runner_is_alive(ops.state)

@@ -137,3 +137,33 @@ def test_rubbish_in_the_file_is_no_owner(lock: OperationLock, content: str) -> N
     assert lock.holder_pid() is None
     with lock.held("op-1", ANNA):
         assert lock.is_held()
+
+
+def test_the_number_of_a_dead_holder_that_another_process_carries_now_is_nobody(
+    lock: OperationLock,
+) -> None:
+    stranger = subprocess.Popen(["sleep", "60"])
+    try:
+        with holder(lock) as (process, _):
+            dead = process.pid
+            process.kill()
+            process.wait(10)
+        # What it wrote stays, and its pid is a living process's by now: recycled.
+        lock.path.write_text(
+            lock.path.read_text().replace(f'"pid": {dead}', f'"pid": {stranger.pid}')
+        )
+        assert lock.holder_pid() is None
+        with pytest.raises(Refused, match="free"):
+            lock.break_hold()
+
+        with lock.held("op-8", ANNA, timeout_seconds=1):
+            assert lock.left_behind is not None
+            assert (lock.left_behind.pid, lock.left_behind.operation_id) == (stranger.pid, "op-7")
+            assert lock.holder_pid() == os.getpid()
+        with lock.held("op-9", ANNA, timeout_seconds=1):
+            assert lock.left_behind is None  # who ends well leaves nothing
+
+        assert stranger.poll() is None
+    finally:
+        stranger.kill()
+        stranger.wait(10)
