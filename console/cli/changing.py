@@ -29,7 +29,7 @@ from console.errors import (
 FOLLOW_POLL_SECONDS = 0.15
 
 #: Words of the contract for the end of an operation; undone and accepted are as asked for.
-_OUTCOMES: dict[OperationState, str] = {
+OUTCOMES: dict[OperationState, str] = {
     OperationState.DONE: "done",
     OperationState.UNDONE: "done",
     OperationState.ACCEPTED: "done",
@@ -53,6 +53,10 @@ def change(call: Invocation, verb: str, wish: dict[str, Json]) -> int:
     Returns:
         The exit code by the public contract.
     """
+    if getattr(call.args, "no_journal", False):
+        from console.cli.unrecorded import change_unrecorded
+
+        return reporting_end(call, verb, lambda: change_unrecorded(call, verb, wish))
     return reporting_end(call, verb, lambda: _change(call, verb, wish))
 
 
@@ -93,7 +97,7 @@ def _change(call: Invocation, verb: str, wish: dict[str, Json]) -> int:
     if dry_run:
         return 0
     if not plan.steps:
-        return _nothing_to_do(call, engine, plan)
+        return nothing_to_do(call, engine, plan)
     running = engine.journal.unfinished() if wish.get("emergency") else None
     if running is not None and not call.json:
         print(f"warning: {running.id} ({running.plan.summary}) is cancelled first", file=sys.stderr)
@@ -105,7 +109,7 @@ def _change(call: Invocation, verb: str, wish: dict[str, Json]) -> int:
         plan = engine.plan(verb, wish)
         show_plan(call, plan)
         if not plan.steps:
-            return _nothing_to_do(call, engine, plan)
+            return nothing_to_do(call, engine, plan)
     operation = engine.submit(plan, call.args.reason)
     return follow(call, engine, operation.id)
 
@@ -192,7 +196,7 @@ def show_plan(call: Invocation, plan: Plan) -> None:
     sys.stdout.flush()
 
 
-def _nothing_to_do(call: Invocation, engine: Engine, plan: Plan) -> int:
+def nothing_to_do(call: Invocation, engine: Engine, plan: Plan) -> int:
     """End at once: it is already so, and was seen to be so just now."""
     names = list(plan.wish.get("targets", {}))
     snapshot = engine.collector.latest_or_collect()
@@ -246,7 +250,7 @@ def follow(call: Invocation, engine: Engine, operation_id: str, after_event_id: 
             operation = engine.operation(operation_id)
             for event in engine.events(operation_id, after_event_id):
                 after_event_id = event.event_id
-                _show_step(call, event)
+                show_step(call, event)
             if operation.state not in ACTIVE:
                 return _show_end(call, operation)
             engine.clock.sleep(FOLLOW_POLL_SECONDS)
@@ -264,7 +268,8 @@ def last_event_id(engine: Engine, operation_id: str) -> int:
     return max((e.event_id for e in engine.events(operation_id)), default=0)
 
 
-def _show_step(call: Invocation, event: StepEvent) -> None:
+def show_step(call: Invocation, event: StepEvent) -> None:
+    """Print one step event: a line of JSON, or of words on standard error."""
     if call.json:
         print_json(
             {
@@ -290,7 +295,7 @@ def _show_end(call: Invocation, operation: Operation) -> int:
     begun = operation.started_at or operation.submitted_at
     seconds = (operation.ended_at - begun).total_seconds() if operation.ended_at else None
     if call.json:
-        outcome = _OUTCOMES[operation.state]
+        outcome = OUTCOMES[operation.state]
         print_json(
             {
                 "event": "end",

@@ -113,6 +113,23 @@ def add_changing(command: argparse.ArgumentParser) -> None:
     command.add_argument("--reason", metavar="TEXT", default="", help="why, kept in the audit")
 
 
+def add_last_resort(command: argparse.ArgumentParser, emergency: str) -> None:
+    """
+    Add what lets a command act at once, and though the journal cannot be written.
+
+    Args:
+        command: Its parser.
+        emergency: What ``--emergency`` means to it.
+    """
+    command.add_argument("--emergency", action="store_true", help=emergency)
+    command.add_argument(
+        "--no-journal",
+        action="store_true",
+        help="only while the journal is broken: run in this terminal, unrecorded "
+        "(in production together with --emergency)",
+    )
+
+
 def main(
     argv: Sequence[str], build_engine: Callable[[Settings], Engine]
 ) -> tuple[int, Settings | None]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from console.cli.changing import change
-from console.cli.main import Commands, Invocation, add_changing, add_command
+from console.cli.main import Commands, Invocation, add_changing, add_command, add_last_resort
+from console.domain.plans import Json
 from console.errors import UsageError
 
 
@@ -15,6 +16,7 @@ def register(commands: Commands) -> None:
     )
     command.add_argument("--all", action="store_true", help="every service")
     add_changing(command)
+    add_last_resort(command, "cancel a running operation first")
     command.set_defaults(run=run_restart)
 
 
@@ -26,6 +28,9 @@ def run_restart(call: Invocation) -> int:
             unchanged="nothing was changed",
             remedy="fragrance restart SERVICE",
         )
-    if call.args.all:
-        return change(call, "restart", {"all": True})
-    return change(call, "restart", {"services": list(call.args.services)})
+    wish: dict[str, Json] = {"all": True}
+    if not call.args.all:
+        wish = {"services": list(call.args.services)}
+    if call.args.emergency:
+        wish["emergency"] = True
+    return change(call, "restart", wish)

@@ -5,7 +5,13 @@ from __future__ import annotations
 import sys
 
 from console.cli.changing import change, print_json
-from console.cli.main import Commands, Invocation, add_changing, add_command
+from console.cli.main import (
+    Commands,
+    Invocation,
+    add_changing,
+    add_command,
+    add_last_resort,
+)
 from console.domain.advice import Advice, advise
 from console.domain.plans import Json
 from console.domain.snapshot import AgentState, Snapshot
@@ -33,12 +39,8 @@ def register(commands: Commands) -> None:
     command.add_argument(
         "--gradual", action="store_true", help="watch for 5 minutes between two removals"
     )
-    command.add_argument(
-        "--emergency",
-        action="store_true",
-        help="stop without draining, and cancel a running operation first",
-    )
     add_changing(command)
+    add_last_resort(command, "stop without draining, and cancel a running operation first")
     command.set_defaults(run=run_scale)
 
 

@@ -20,6 +20,9 @@ from console.modes import make_directory, open_file
 SCHEMA_VERSION = 1
 BUSY_TIMEOUT_SECONDS = 5.0
 
+#: What goes without any journal; ends the remedy of a broken one.
+_IN_NEED = "in need, restart and scale go with --no-journal"
+
 _SCHEMA = """
 create table meta (key text primary key, value text not null) without rowid;
 create table operations (
@@ -152,7 +155,7 @@ class JournalDatabase:
                 unchanged="no operation was started or changed; replicas run on, "
                 "status and logs still work",
                 remedy=f"mv {self.path} {self.path}.damaged  "
-                "(a new journal is begun at the next change and goes on with the audit)",
+                f"(the next change begins a new one, which goes on with the audit); {_IN_NEED}",
             )
         if primary == sqlite3.SQLITE_BUSY:
             return Unreachable(
@@ -166,12 +169,12 @@ class JournalDatabase:
                 f"the journal {self.path} cannot be written: {error}",
                 unchanged="nothing was changed; status and logs still work",
                 remedy=f"look at the disk (df -h {self.state}) and at its owner, "
-                "or choose another with --state DIR",
+                f"or choose another with --state DIR; {_IN_NEED}",
             )
         return Unreachable(
             f"the journal {self.path} cannot be read: {error}",
             unchanged="nothing was changed; status and logs still work",
-            remedy=f"look at {self.state} and its owner",
+            remedy=f"look at the disk (df -h {self.state}) and at its owner; {_IN_NEED}",
         )
 
 

@@ -248,5 +248,6 @@ def _has_open(pid: int, path: Path) -> bool:
 
 
 def _replace_content(descriptor: int, text: str) -> None:
-    os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, text.encode(), 0)
+    with suppress(OSError):  # a full disk must not keep the lock from being held
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, text.encode(), 0)
