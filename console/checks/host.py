@@ -38,6 +38,7 @@ def check_host(settings: Settings) -> list[CheckResult]:
         _disk(settings),
         judge_disk_kind(rotational(_existing(settings.state))),
         judge_clock(read_clock()),
+        judge_overcommit(_read_overcommit()),
     ]
 
 
@@ -168,6 +169,31 @@ def judge_disk_kind(rotates: bool | None) -> CheckResult:
     return _result(
         "disk_kind", not rotates, words, "keep the state on a solid-state disk", hard=False
     )
+
+
+def _read_overcommit(file: Path = Path("/proc/sys/vm/overcommit_memory")) -> str | None:
+    try:
+        return file.read_text(encoding="ascii").strip()
+    except OSError:
+        return None
+
+
+def judge_overcommit(mode: str | None) -> CheckResult:
+    """
+    Judge whether Redis can save itself: it forks, and the kernel may refuse a fork.
+
+    Args:
+        mode: Of the kernel: ``0`` guesses, ``1`` never refuses, ``2`` counts; None unread.
+
+    Source: Redis, "Redis administration", on ``vm.overcommit_memory``.
+    """
+    if mode is None:
+        remedy = "sysctl vm.overcommit_memory"
+        return CheckResult("overcommit", CheckStatus.UNKNOWN, "the kernel does not tell", remedy)
+    words = {"0": "the kernel guesses what fits", "1": "allowed", "2": "memory is counted"}
+    told = f"vm.overcommit_memory = {plain_text(mode, 10)}: {words.get(mode, 'not known here')}"
+    remedy = "sysctl -w vm.overcommit_memory=1 (a large Redis could not save itself otherwise)"
+    return _result("overcommit", mode == "1", told, remedy, hard=False)
 
 
 def _namespaces() -> CheckResult:

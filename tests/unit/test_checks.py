@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import psutil
 import pytest
 
-from console.checks.host import check_embedded, check_host
+from console.checks.host import check_embedded, check_host, judge_overcommit
 from console.domain.checks import CheckResult, CheckStatus
 from console.settings import Settings
 
@@ -46,3 +46,17 @@ def test_a_missing_git_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("PATH", str(tmp_path))
 
     assert check("git", tmp_path).status is CheckStatus.FAIL
+
+
+@pytest.mark.parametrize(
+    ("mode", "status"),
+    [
+        ("1", CheckStatus.PASS),
+        ("0", CheckStatus.WARN),
+        ("2", CheckStatus.WARN),
+        ("7", CheckStatus.WARN),
+        (None, CheckStatus.UNKNOWN),
+    ],
+)
+def test_a_kernel_that_may_refuse_a_fork_is_told(mode: str | None, status: CheckStatus) -> None:
+    assert judge_overcommit(mode).status is status
