@@ -25,6 +25,7 @@ from typing import Protocol
 from console.collector import Collector
 from console.domain.differences import significant
 from console.domain.snapshot import AgentState, Snapshot
+from console.duties.elevation import ElevationDuty
 from console.duties.settling import SettleDuty
 from console.errors import ConsoleError
 from console.journal.agent_lock import AgentLock
@@ -209,7 +210,10 @@ def main(argv: Sequence[str]) -> int:
         engine.runtime,
         engine.clock,
         lock.still_ours,
-        [SettleDuty(engine.journal, settings.policy, engine.clock)],
+        [
+            SettleDuty(engine.journal, settings.policy, engine.clock),
+            ElevationDuty(engine.journal),
+        ],
     )
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: agent.end())

@@ -321,6 +321,9 @@ class Journal(Protocol):
     def elevate(self, actor: Actor, until: datetime, reason: str) -> None:
         """Grant write access until a moment (now or earlier: end it); audited."""
 
+    def settle_elevation(self) -> None:
+        """Record the end of write access that ran out, and what used it; else do nothing."""
+
 
 class Pictures(Protocol):
     """Where the agent leaves its last snapshot for every console to read."""

@@ -13,7 +13,8 @@ from console.domain.differences import differences
 from console.domain.readings import SourceState
 from console.domain.snapshot import SCHEMA_VERSION, Snapshot
 from console.domain.text import plain_text
-from console.errors import NotSupported, Unreachable
+from console.engine import Access, Engine
+from console.errors import ConsoleError, NotSupported, Unreachable
 from console.journal.picture import to_json
 
 #: How often ``watch`` looks; a death is printed within this and the agent's own delay.
@@ -39,7 +40,40 @@ def register(commands: Commands) -> None:
 
 def run_status(call: Invocation) -> int:
     """Print the snapshot; 5 when nothing could be read."""
-    return _show(call, lambda s: json.loads(to_json(s)), status_lines)
+    engine = call.engine()
+    access = _access(engine)
+
+    def as_json(snapshot: Snapshot) -> object:
+        told = None
+        if access is not None:
+            until = None if access.until is None else access.until.isoformat()
+            told = {"write": access.write, "until": until}
+        return json.loads(to_json(snapshot)) | {"access": told}
+
+    def as_lines(snapshot: Snapshot) -> list[str]:
+        first, *rest = status_lines(snapshot)
+        return [first, *_access_lines(call, access), *rest]
+
+    return _show(call, as_json, as_lines, engine)
+
+
+def _access(engine: Engine) -> Access | None:
+    """Return whether changes are allowed now, None where the journal cannot tell."""
+    try:
+        return engine.access()
+    except ConsoleError:
+        return None
+
+
+def _access_lines(call: Invocation, access: Access | None) -> list[str]:
+    """Return what production says of write access; elsewhere there is nothing to say."""
+    if not call.settings.production:
+        return []
+    if access is None:
+        return ["access: unknown, the journal cannot be read"]
+    if access.until is not None:
+        return [f"access: write until {access.until:%H:%M} UTC"]
+    return ["access: read-only  (fragrance elevate --minutes 15 --reason …)"]
 
 
 def run_queues(call: Invocation) -> int:
@@ -86,8 +120,9 @@ def _show(
     call: Invocation,
     as_json: Callable[[Snapshot], object],
     as_lines: Callable[[Snapshot], list[str]],
+    engine: Engine | None = None,
 ) -> int:
-    engine = call.engine()
+    engine = engine or call.engine()
     try:
         snapshot = engine.present()
     finally:

@@ -6,8 +6,11 @@ import json
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+
+import msgspec
 
 from console.domain.audit import AuditVerdict
 from console.domain.operations import Actor, Change
@@ -18,6 +21,15 @@ from console.journal import records
 from console.journal.audit import AuditLog
 from console.journal.database import JournalDatabase
 from console.ports import Clock
+
+
+@dataclass(frozen=True, slots=True)
+class _Grant:
+    """Write access: to whom, from when, until when."""
+
+    actor: Actor
+    since: datetime
+    until: datetime
 
 
 class Logbook:
@@ -107,31 +119,83 @@ class Logbook:
     def elevated_until(self) -> datetime | None:
         """Return when the present write access ends, None when there is none."""
         with self._database.reading() as connection:
-            row = connection.execute("select value from meta where key = 'elevated'").fetchone()
-        until = None if row is None else datetime.fromisoformat(row["value"])
-        return until if until is not None and until > self._clock.now() else None
+            grant = _grant(connection)
+        return grant.until if grant is not None and grant.until > self._clock.now() else None
 
     def elevate(self, actor: Actor, until: datetime, reason: str) -> None:
         """Grant write access until a moment (now or earlier: end it); audited."""
         now = self._clock.now()
-        granted = until > now
         with self._writing() as connection:
+            grant = _grant(connection)
+            if grant is not None and grant.until <= now:
+                self._end_access(connection, grant, "expired", grant.actor, "")
+                grant = None
+            if until <= now:
+                if grant is not None:
+                    self._end_access(connection, grant, "ended", actor, reason)
+                return
+            # Prolonged: what it is used for counts from its beginning.
+            grant = _Grant(actor, now if grant is None else grant.since, until)
             connection.execute(
-                "insert or replace into meta values ('elevated', ?)", (records.encode_time(until),)
+                "insert or replace into meta values ('elevated', ?)",
+                (msgspec.json.encode(grant).decode(),),
             )
-            self._audit.add(
-                connection,
-                {
-                    "at": records.encode_time(now),
-                    "kind": "access",
-                    "actor": records.actor_fields(actor),
-                    "what": f"write access until {until:%H:%M} UTC" if granted else "write access",
-                    "outcome": "granted" if granted else "ended",
-                    "reason": plain_text(reason),
-                    "operation_id": None,
-                    "details": {},
-                },
-            )
+            what = f"write access until {until:%H:%M} UTC"
+            self._add_access(connection, what, "granted", actor, reason, {})
+
+    def settle_elevation(self) -> None:
+        """Record the end of write access that ran out, and what used it; else do nothing."""
+        now = self._clock.now()
+        with self._database.reading() as connection:
+            grant = _grant(connection)
+        if grant is None or grant.until > now:
+            return
+        with self._writing() as connection:
+            if _grant(connection) == grant:
+                self._end_access(connection, grant, "expired", grant.actor, "")
+
+    def _end_access(
+        self,
+        connection: sqlite3.Connection,
+        grant: _Grant,
+        outcome: str,
+        actor: Actor,
+        reason: str,
+    ) -> None:
+        used = connection.execute(
+            "select number from operations where waiting_since >= ? order by number",
+            (records.encode_time(grant.since),),
+        ).fetchall()
+        connection.execute("delete from meta where key = 'elevated'")
+        details: dict[str, Json] = {
+            "granted_to": str(grant.actor),
+            "used_by": ", ".join(records.operation_id(row["number"]) for row in used) or "nothing",
+        }
+        what = f"write access since {grant.since:%H:%M} UTC"
+        self._add_access(connection, what, outcome, actor, reason, details)
+
+    def _add_access(
+        self,
+        connection: sqlite3.Connection,
+        what: str,
+        outcome: str,
+        actor: Actor,
+        reason: str,
+        details: dict[str, Json],
+    ) -> None:
+        self._audit.add(
+            connection,
+            {
+                "at": records.encode_time(self._clock.now()),
+                "kind": "access",
+                "actor": records.actor_fields(actor),
+                "what": what,
+                "outcome": outcome,
+                "reason": plain_text(reason),
+                "operation_id": None,
+                "details": details,
+            },
+        )
 
     @contextmanager
     def _writing(self, *, audited: bool = True) -> Iterator[sqlite3.Connection]:
@@ -141,6 +205,15 @@ class Logbook:
             # What cannot be appended now stays in the outbox for the next writer.
             with suppress(ConsoleError), self._database.writing() as connection:
                 self._audit.flush(connection)
+
+
+def _grant(connection: sqlite3.Connection) -> _Grant | None:
+    """Return the last grant of write access whose end is not recorded."""
+    row = connection.execute("select value from meta where key = 'elevated'").fetchone()
+    try:
+        return None if row is None else msgspec.json.decode(row["value"], type=_Grant)
+    except msgspec.MsgspecError:
+        return None  # nobody who can be named: none
 
 
 def _actor_words(actor: dict[str, Json]) -> str:

@@ -387,7 +387,29 @@ def test_write_access_ends_by_itself_or_when_told(bench: Bench) -> None:
     bench.journal.elevate(ANNA, bench.clock.now() + timedelta(minutes=5), "again")
     bench.journal.elevate(ANNA, bench.clock.now(), "done")
     assert bench.journal.elevated_until() is None
-    assert [c.outcome for c in bench.journal.changes()] == ["ended", "granted", "granted"]
+    outcomes = [c.outcome for c in bench.journal.changes()]
+    assert outcomes == ["ended", "granted", "expired", "granted"]
+
+
+def test_write_access_that_ran_out_is_recorded_once_with_what_used_it(bench: Bench) -> None:
+    bench.journal.settle_elevation()  # none: nothing to record
+    bench.journal.elevate(ANNA, bench.clock.now() + timedelta(minutes=15), "incident")
+    bench.journal.settle_elevation()  # in force: the same
+    operation = bench.submitted()
+    bench.clock.advance(15 * 60)
+    bench.journal.settle_elevation()
+    bench.journal.settle_elevation()
+
+    expired, granted = bench.journal.changes()
+    assert (expired.outcome, granted.outcome) == ("expired", "granted")
+    assert expired.actor == str(ANNA)
+    assert expired.details == {"granted_to": str(ANNA), "used_by": operation.id}
+    assert bench.journal.verify_audit().valid
+
+    bench.journal.elevate(ANNA, bench.clock.now() + timedelta(minutes=5), "again")
+    bench.journal.elevate(ANNA, bench.clock.now() + timedelta(minutes=9), "a little longer")
+    bench.journal.elevate(ANNA, bench.clock.now(), "done")
+    assert bench.journal.changes(1)[0].details["used_by"] == "nothing"
 
 
 def test_what_comes_from_outside_cannot_reach_the_terminal(bench: Bench) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Any
@@ -50,7 +51,7 @@ class FakeJournal:
         self._acting: dict[str, tuple[Actor, str]] = {}
         self._events: list[StepEvent] = []
         self._entries: list[dict[str, Json]] = []
-        self._elevated: datetime | None = None
+        self._grant: tuple[Actor, datetime, datetime] | None = None
         #: Whether some runner holds the lock.
         self.runner_alive = False
         #: Raised by every write while set: a full disk.
@@ -202,22 +203,35 @@ class FakeJournal:
         return verify_chain([to_line(e) for e in self._entries], len(self._entries), head)
 
     def elevated_until(self) -> datetime | None:
-        until = self._elevated
-        return until if until is not None and until > self._clock.now() else None
+        grant = self._grant
+        return grant[2] if grant is not None and grant[2] > self._clock.now() else None
 
     def elevate(self, actor: Actor, until: datetime, reason: str) -> None:
         self._write()
-        self._elevated = until
-        granted = until > self._clock.now()
-        self._add(
-            self._clock.now(),
-            asdict(actor),
-            "write access",
-            "granted" if granted else "ended",
-            reason,
-            None,
-            {},
-        )
+        now = self._clock.now()
+        self.settle_elevation()
+        if until <= now:
+            if self._grant is not None:
+                self._end_access("ended", actor, reason)
+            return
+        self._grant = (actor, now if self._grant is None else self._grant[1], until)
+        self._add(now, asdict(actor), "write access", "granted", reason, None, {})
+
+    def settle_elevation(self) -> None:
+        if self._grant is not None and self._grant[2] <= self._clock.now():
+            self._end_access("expired", self._grant[0], "")
+
+    def _end_access(self, outcome: str, actor: Actor, reason: str) -> None:
+        assert self._grant is not None
+        granted_to, since, _ = self._grant
+        used = [name for name, at in self._waiting.items() if at >= since]
+        details: dict[str, Json] = {
+            "granted_to": str(granted_to),
+            "used_by": ", ".join(used) or "nothing",
+        }
+        self._grant = None
+        now = self._clock.now()
+        self._add(now, asdict(actor), "write access", outcome, reason, None, details)
 
     # -------------------------------------------------------------------------
 
@@ -275,7 +289,7 @@ class FakeJournal:
         outcome: str,
         reason: str,
         operation_id: str | None,
-        details: dict[str, str],
+        details: Mapping[str, Json],
     ) -> None:
         previous = self._entries[-1]["hash"] if self._entries else GENESIS
         content: dict[str, Json] = {
