@@ -15,6 +15,11 @@ def register(commands: Commands) -> None:
         "services", metavar="SERVICE", nargs="*", help="or the name of one replica"
     )
     command.add_argument("--all", action="store_true", help="every service")
+    command.add_argument(
+        "--complete",
+        action="store_true",
+        help="stop everything and start it from the ground up: an outage, for when nothing helps",
+    )
     add_changing(command)
     add_last_resort(command, "cancel a running operation first")
     command.set_defaults(run=run_restart)
@@ -22,15 +27,15 @@ def register(commands: Commands) -> None:
 
 def run_restart(call: Invocation) -> int:
     """Plan, confirm, carry out and follow."""
-    if bool(call.args.services) == bool(call.args.all):
+    if sum(map(bool, (call.args.services, call.args.all, call.args.complete))) != 1:
         raise UsageError(
-            "name the services to restart, or --all",
+            "name the services to restart, or --all, or --complete",
             unchanged="nothing was changed",
             remedy="fragrance restart SERVICE",
         )
-    wish: dict[str, Json] = {"all": True}
-    if not call.args.all:
-        wish = {"services": list(call.args.services)}
+    wish: dict[str, Json] = {"services": list(call.args.services)}
+    if call.args.all or call.args.complete:
+        wish = {"all" if call.args.all else "complete": True}
     if call.args.emergency:
         wish["emergency"] = True
     return change(call, "restart", wish)

@@ -52,7 +52,7 @@ def plan_maintenance(request: PlanRequest) -> Plan:
     return Plan(
         verb="maintenance",
         summary="on" if on else "off",
-        steps=(first, drain_step(_limit(request))) if on else (first,),
+        steps=(first, drain_requests_step(_limit(request))) if on else (first,),
         undo=(switch_step(request, on=not on, undoes=first.name),),
         warnings=tuple(warnings),
         wish=dict(request.wish),
@@ -87,7 +87,7 @@ def switch_step(
     )
 
 
-def drain_step(limit_seconds: float, until: list[dict[str, Json]] | None = None) -> Step:
+def drain_requests_step(limit_seconds: float, until: list[dict[str, Json]] | None = None) -> Step:
     """Return the step that waits for the requests that were under way."""
     arguments: dict[str, Json] = {"limit_seconds": limit_seconds}
     if until is not None:

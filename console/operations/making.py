@@ -119,13 +119,16 @@ def drain_step(
     )
 
 
-def pause_step(replica: str) -> Step:
+def pause_step(replica: str, previous: dict[str, Json] | None = None) -> Step:
     """Return the step after which *replica* takes no more tasks, whatever it still holds."""
     command = _admin("drain", replica)
+    arguments: dict[str, Json] = {"replica": replica, "command": command, "wait": False}
+    if previous is not None:
+        arguments["previous"] = previous
     return Step(
         name=f"pause-{replica}",
         kind="drain_replica",
-        arguments={"replica": replica, "command": command, "wait": False},
+        arguments=arguments,
         command=f"exec {replica}: {' '.join(command)}",
         risk=Risk.LOW,
         timeout_seconds=PAUSE_TIMEOUT_SECONDS,
@@ -204,14 +207,18 @@ def stop_step(
     risk: Risk,
     undoes: str | None = None,
     grace_seconds: float = GRACE_SECONDS,
+    previous: dict[str, Json] | None = None,
 ) -> Step:
-    """Return the step that removes *replica* for good."""
+    """Return the step that removes *replica*: for good, or *previous* to be started anew."""
     if not isinstance(request.runtime, RemovesReplica):
         raise not_supported(request, "remove single replicas")
+    arguments: dict[str, Json] = {"replica": replica, "grace_seconds": grace_seconds}
+    if previous is not None:
+        arguments["previous"] = previous
     return Step(
         name=f"stop-{replica}",
         kind="stop_replica",
-        arguments={"replica": replica, "grace_seconds": grace_seconds},
+        arguments=arguments,
         command=request.runtime.remove_command(replica, grace_seconds),
         risk=risk,
         timeout_seconds=grace_seconds + 30.0,

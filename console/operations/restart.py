@@ -22,6 +22,7 @@ from console.operations.making import (
     unroute_step,
 )
 from console.operations.request import PlanRequest
+from console.operations.restart_complete import plan_complete_restart
 from console.operations.scale import check_seen
 from console.operations.world import present_names, present_replicas
 from console.ports import RestartsReplica
@@ -37,13 +38,16 @@ def plan_restart(request: PlanRequest) -> Plan:
 
     Args:
         request: Its wish is ``{"services": ["app"]}`` or ``{"all": true}``; the name of
-            a replica among the services means that one alone.
+            a replica among the services means that one alone.  ``{"complete": true}`` is
+            another plan: :mod:`console.operations.restart_complete`.
 
     Raises:
         UsageError: When a service is unknown or none is named.
         Refused: When there is nothing to restart, or the runtime cannot.
         Unreachable: When the present replicas cannot be seen.
     """
+    if request.wish.get("complete"):
+        return plan_complete_restart(request)
     check_seen(request)
     if not isinstance(request.runtime, RestartsReplica):
         raise not_supported(request, "restart single replicas")

@@ -1,4 +1,4 @@
-"""Step kind: a replica is gone for good."""
+"""Step kind: a replica is gone, for good or until a later step makes it anew."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from console.domain.plans import Observation, Step, require_text
 from console.domain.snapshot import Snapshot
 from console.errors import NotSupported
 from console.ports import RemovesReplica, Runtime
-from console.steps.seeing import replica_or_unknown
+from console.steps.seeing import is_new_process, replica_or_unknown
 
 
 class StopReplica:
-    """Arguments: ``replica``, ``grace_seconds``."""
+    """Arguments: ``replica``, ``grace_seconds``; ``previous`` where it is started again."""
 
     name = "stop_replica"
 
@@ -24,6 +24,9 @@ class StopReplica:
             return replica
         if replica is None:
             return Observation(True, "gone")
+        previous = step.arguments.get("previous")
+        if isinstance(previous, dict) and is_new_process(replica, previous):
+            return Observation(True, "already started again")
         return Observation(False, f"still {replica.state.value}")
 
     def do(self, step: Step) -> None:

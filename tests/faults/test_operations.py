@@ -90,6 +90,7 @@ def test_one_crash_of_each_kind_is_survived(harness: FaultHarness) -> None:
         ("scale", {"targets": {"worker-llm": 3}, "hold_seconds": 0}),
         ("scale", {"targets": {"worker-llm": 0, "app": 3}, "hold_seconds": 0}),
         ("restart", {"services": ["app", "worker-llm"], "hold_seconds": 0}),
+        ("restart", {"complete": True, "hold_seconds": 0}),
     ],
 )
 def test_a_crash_at_every_boundary_is_survived(

@@ -218,6 +218,34 @@ def test_maintenance_lets_requests_end_and_shows_everybody_else_a_page(
     assert json.dumps(kept).count("maintenance") >= 2
 
 
+def test_a_complete_restart_ends_with_everything_running_in_new_processes(
+    stack: Stack, containers: ComposeStack
+) -> None:
+    def started() -> dict[str, str]:
+        return {
+            f"{s['name']} {r['name']}": r["started_at"]
+            for s in stack.status()["services"]
+            for r in s["replicas"]
+        }
+
+    before = started()
+    with closing(build_engine(load_settings(state=str(stack.state)))) as engine:
+        harness = FaultHarness(engine, seconds=300)
+        done = harness.run(engine.plan("restart", {"complete": True, "hold_seconds": 0}))
+    assert (done.exit_code, done.verified) == (0, True), done.outcome_message
+    stack.wait_ready("app", 2, 30)
+    after = started()
+    kept = {name for name in before if after.get(name) == before[name]}
+    core = {"nginx", "app", "worker-llm", "worker-rl", "postgres", "redis"}
+    assert after.keys() == before.keys()
+    assert not {name.split()[0] for name in kept} & core
+    assert stack.status()["maintenance"] is False
+    with containers.client(stack.key) as client:
+        accepted = client.post("/v1/briefs", json={"text": "rain on warm stone"})
+        assert accepted.status_code == 202, accepted.text
+        assert containers.finished_job(client, accepted.json()["job_id"])["state"] == "succeeded"
+
+
 def test_a_later_compose_up_recreates_nothing(stack: Stack, containers: ComposeStack) -> None:
     before = {name: containers.containers(name) for name in ("app", "worker-llm", "nginx")}
     containers.compose("up", "--detach", "--no-build", profiles="monitoring")
