@@ -218,6 +218,7 @@ def test_maintenance_lets_requests_end_and_shows_everybody_else_a_page(
     assert json.dumps(kept).count("maintenance") >= 2
 
 
+@pytest.mark.slow
 def test_a_complete_restart_ends_with_everything_running_in_new_processes(
     stack: Stack, containers: ComposeStack
 ) -> None:
