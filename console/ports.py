@@ -12,7 +12,7 @@ Every method that waits takes or states a timeout and raises
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol, runtime_checkable
@@ -21,8 +21,9 @@ from console.domain.audit import AuditVerdict
 from console.domain.operations import Actor, Change, Operation, OperationState, StepEvent, StepPhase
 from console.domain.plans import Json, Observation, Plan, Step
 from console.domain.readings import Reading
-from console.domain.services import ReplicaStats, Topology
+from console.domain.services import Limits, ReplicaStats, Topology
 from console.domain.snapshot import Snapshot
+from console.domain.tunables import LimitSettings, Setting
 
 
 class Clock(Protocol):
@@ -185,6 +186,55 @@ class HasMaintenance(Protocol):
 
     def maintenance_command(self, *, on: bool) -> str:
         """Return what :meth:`set_maintenance` does, for the operator."""
+
+
+@runtime_checkable
+class HasSettings(Protocol):
+    """
+    Capability: change settings of the stack, for replicas that are started from then on.
+
+    What is set is in :attr:`console.domain.services.Topology.settings`.
+    """
+
+    def settings(self) -> tuple[Setting, ...]:
+        """Return every setting that is known, with its value unless it is a secret."""
+
+    def concerned(self, values: Mapping[str, str | None]) -> tuple[str, ...]:
+        """
+        Return the services whose configuration these values (None: the default) would change.
+
+        Raises:
+            UsageError: If the stack would not be understood with them.
+        """
+
+    def write_settings(self, values: Mapping[str, str | None]) -> None:
+        """Set them, None removing what was set; what runs goes on as it is.  Idempotent."""
+
+    def settings_command(self, values: Mapping[str, str | None]) -> str:
+        """Return what :meth:`write_settings` does, for the operator; pure."""
+
+
+@runtime_checkable
+class SetsLimits(Protocol):
+    """
+    Capability: change the limits of a replica while it runs.
+
+    Those in force are in :attr:`console.domain.services.ReplicaFact.limits`.
+    """
+
+    def limit_settings(self, service: str) -> LimitSettings:
+        """Return which settings a new replica of *service* has its limits from."""
+
+    def set_limits(self, replica: str, limits: Limits) -> None:
+        """
+        Set the limits that are not None; idempotent.
+
+        Raises:
+            ConsoleError: If the engine declines; they are as before then.
+        """
+
+    def limits_command(self, replica: str, limits: Limits) -> str:
+        """Return the command that :meth:`set_limits` amounts to."""
 
 
 @runtime_checkable

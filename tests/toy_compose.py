@@ -107,9 +107,12 @@ services:
     stop_grace_period: 10s
     volumes: ["./:/project:ro"]
     secrets: [token]
-    environment: {{GREETING: hello}}
+    environment: {{GREETING: "${{GREETING:-hello}}"}}
     networks: {{default: {{aliases: [product]}}, other: {{}}}}
-    deploy: {{replicas: 2, resources: {{limits: {{cpus: "0.5", memory: 96M}}}}}}
+    deploy:
+      replicas: 2
+      resources:
+        limits: {{cpus: "${{APP_CPU_LIMIT:-0.5}}", memory: "${{APP_MEMORY_LIMIT:-96M}}"}}
     healthcheck: {{test: [CMD, python3, -c, "1"], interval: 1s, start_period: 1s}}
     labels:
       console.role: app

@@ -24,6 +24,8 @@ COMMAND_MODULES = (
     "scale",
     "restart",
     "maintenance",
+    "resize",
+    "settings",
     "operations",
     "audit",
     "access",

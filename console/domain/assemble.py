@@ -154,6 +154,7 @@ def assemble(
         running=topology.running if topology is not None else False,
         maintenance=maintenance.shown if maintenance is not None else None,
         maintenance_since=maintenance.since if maintenance is not None else None,
+        settings=dict(topology.settings) if topology is not None else {},
     )
 
 

@@ -9,6 +9,7 @@ from console.domain.alerts import Alert, AlertSeverity, AlertState
 from console.domain.health import Evidence, Verdict, judge
 from console.domain.services import (
     Health,
+    Limits,
     Replica,
     ReplicaFact,
     ReplicaState,
@@ -54,7 +55,8 @@ def build_service(
     health, reason = _service_health(fact, replicas, verdicts, ready, stack_running=stack_running)
     alive = [replica for replica in fact.replicas if replica.state in _ALIVE]
     cores = _sum_known(stats.get(replica.id, NO_STATS).cpu_cores for replica in alive)
-    allowed = (fact.cpu_limit_cores or 1.0) * len(alive)
+    given = fact.limits or Limits()
+    allowed = sum(_limits(fact, replica).cpu_cores or 1.0 for replica in alive)
     return Service(
         name=fact.name,
         role=fact.role,
@@ -66,18 +68,15 @@ def build_service(
         cpu_cores=cores,
         cpu_ratio=cores / allowed if cores is not None and allowed else None,
         memory_bytes=_sum_known(stats.get(replica.id, NO_STATS).memory_bytes for replica in alive),
-        memory_limit_bytes=(
-            fact.memory_limit_bytes * len(fact.replicas)
-            if fact.memory_limit_bytes is not None
-            else None
-        ),
+        memory_limit_bytes=_sum_known(_limits(fact, r).memory_bytes for r in fact.replicas),
         restarts=sum(replica.restarts for replica in fact.replicas),
         replicas=replicas,
         labels=fact.labels,
         core=fact.core,
         single=fact.single,
-        replica_cpu_limit_cores=fact.cpu_limit_cores,
-        replica_memory_limit_bytes=fact.memory_limit_bytes,
+        replica_cpu_limit_cores=given.cpu_cores,
+        replica_memory_limit_bytes=given.memory_bytes,
+        limits=fact.limits,
     )
 
 
@@ -154,7 +153,7 @@ def _build_replica(
         reason=verdict.reason,
         release=fact.release,
         started_at=fact.started_at,
-        cpu_ratio=None if cores is None else cores / (service.cpu_limit_cores or 1.0),
+        cpu_ratio=None if cores is None else cores / (_limits(service, fact).cpu_cores or 1.0),
         memory_bytes=stats.memory_bytes,
         restarts=fact.restarts,
         health_output=verdict.output,
@@ -165,7 +164,13 @@ def _build_replica(
         probed=verdict.probed,
         route=fact.route,
         task_slots=beat.slots if beat is not None else None,
+        limits=fact.limits,
     )
+
+
+def _limits(service: ServiceFact, replica: ReplicaFact) -> Limits:
+    """Return the limits in force on *replica*, else those of its service."""
+    return replica.limits or service.limits or Limits()
 
 
 def _stopped_with_stack(verdict: Verdict, replica: ReplicaFact) -> Verdict:

@@ -6,6 +6,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+#: Two numbers of cores closer than this are the same one.
+_CORES_APART = 1e-6
+
 
 class Role(StrEnum):
     """What a service is for; label ``console.role``."""
@@ -69,6 +72,36 @@ class RuntimeHealth:
 
 
 @dataclass(frozen=True, slots=True)
+class Limits:
+    """
+    What one replica may use, and what is kept for it; None for no limit, or nothing kept.
+
+    Args:
+        cpu_cores: Most processor time, in cores.
+        memory_bytes: Above this the kernel kills.
+        cpu_reserved_cores: Only said by the configuration: an engine of one host
+            keeps no processor time.
+        memory_reserved_bytes: Left to it when the host runs short.
+    """
+
+    cpu_cores: float | None = None
+    memory_bytes: int | None = None
+    cpu_reserved_cores: float | None = None
+    memory_reserved_bytes: int | None = None
+
+    def meets(self, wanted: Limits) -> bool:
+        """Whether what an engine enforces is as *wanted* says; its None is left out."""
+        cores = wanted.cpu_cores is None or (
+            self.cpu_cores is not None and abs(self.cpu_cores - wanted.cpu_cores) < _CORES_APART
+        )
+        return (
+            cores
+            and wanted.memory_bytes in (None, self.memory_bytes)
+            and wanted.memory_reserved_bytes in (None, self.memory_reserved_bytes)
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class ReplicaFact:
     """
     One replica as its runtime reports it, before any probe.
@@ -90,6 +123,7 @@ class ReplicaFact:
             where that is not the name it is known by here (a container's host name).
         route: Whether the proxy sends requests to it; None where that is not ours
             to say.
+        limits: In force on it now; None where the runtime sets none.
     """
 
     id: str
@@ -105,6 +139,7 @@ class ReplicaFact:
     checked: RuntimeHealth | None = None
     reports_as: str | None = None
     route: Route | None = None
+    limits: Limits | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,8 +153,7 @@ class ServiceFact:
         desired: Replicas that should run.
         labels: All ``console.*`` labels.
         core: Whether it counts for the overall health (profiles aside).
-        cpu_limit_cores: Limit of one replica, cores; None when unlimited.
-        memory_limit_bytes: Limit of one replica; None when unlimited.
+        limits: What one new replica is given; None where the runtime sets none.
         single: Why there can be no second replica beside the first; empty if there can.
     """
 
@@ -129,8 +163,7 @@ class ServiceFact:
     replicas: tuple[ReplicaFact, ...]
     labels: dict[str, str] = field(default_factory=dict)
     core: bool = True
-    cpu_limit_cores: float | None = None
-    memory_limit_bytes: int | None = None
+    limits: Limits | None = None
     single: str = ""
 
 
@@ -159,12 +192,14 @@ class Topology:
         services: In a fixed order, product first.
         endpoints: Public addresses, ``{"api": "http://127.0.0.1:8000"}``.
         maintenance: The maintenance page; None where there is none.
+        settings: Values that were set, by name; no secret is among them.
     """
 
     running: bool
     services: tuple[ServiceFact, ...]
     endpoints: dict[str, str] = field(default_factory=dict)
     maintenance: Maintenance | None = None
+    settings: dict[str, str] = field(default_factory=dict)
 
     def service(self, name: str) -> ServiceFact | None:
         """Return the service called *name*, or None."""
@@ -210,6 +245,7 @@ class Replica:
     probed: bool = True
     route: Route | None = None
     task_slots: int | None = None
+    limits: Limits | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,7 +253,7 @@ class Service:
     """One service in a snapshot; figures are sums over its replicas.
 
     ``replica_cpu_limit_cores`` and ``replica_memory_limit_bytes`` are of one replica,
-    None where it is not limited.
+    None where it is not limited; ``limits`` has all that a new one is given.
     """
 
     name: str
@@ -238,3 +274,4 @@ class Service:
     single: str = ""
     replica_cpu_limit_cores: float | None = None
     replica_memory_limit_bytes: int | None = None
+    limits: Limits | None = None

@@ -56,6 +56,7 @@ class Snapshot:
         maintenance: Whether users are shown the maintenance page; None where there is
             none, or a proxy does not say.
         maintenance_since: Since when they are, None while they are not.
+        settings: Values that were set, by name; no secret is among them.
     """
 
     taken_at: datetime
@@ -78,6 +79,7 @@ class Snapshot:
     running: bool = True
     maintenance: bool | None = None
     maintenance_since: datetime | None = None
+    settings: dict[str, str] = field(default_factory=dict)
     schema_version: int = field(default=SCHEMA_VERSION)
 
     def service(self, name: str) -> Service | None:

@@ -141,6 +141,40 @@ def _cores_each(request: PlanRequest, name: str) -> float | None:
     return service.cpu_cores / len(service.replicas)
 
 
+def check_limits(request: PlanRequest, service: Service, memory_bytes: int) -> list[str]:
+    """
+    Refuse a limit that the host can never give; return warnings about what is tight.
+
+    Args:
+        request: Its snapshot tells the host's memory.
+        service: Whose replicas are to have it.
+        memory_bytes: New limit of each.
+
+    Raises:
+        Refused: When one replica alone could take more than the host has.
+    """
+    host = request.snapshot.host
+    if host is None:
+        return ["the host's memory cannot be read: whether it fits is not known"]
+    total = host.memory_available_bytes / max(1e-6, 1.0 - min(host.memory_ratio, 1.0 - 1e-6))
+    reserve = int(total * request.policy.memory_reserve_ratio)
+    if memory_bytes > total - reserve:
+        raise Refused(
+            f"{_gib(memory_bytes)} for each {service.name} do not fit this host: it has "
+            f"{_gib(total)}, of which {_gib(reserve)} are kept in reserve",
+            unchanged="nothing was changed",
+            remedy="choose a smaller limit",
+        )
+    growth = sum(max(0, memory_bytes - (r.memory_bytes or 0)) for r in service.replicas)
+    room = max(0, host.memory_available_bytes - reserve)
+    if growth <= room:
+        return []
+    return [
+        f"{service.name} may then grow by {_gib(growth)} in all, and {_gib(room)} are left "
+        "on this host: what grows last is killed"
+    ]
+
+
 def _each(request: PlanRequest, service: Service) -> int | None:
     measured = [r.memory_bytes for r in service.replicas if r.memory_bytes is not None]
     if measured:

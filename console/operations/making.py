@@ -10,7 +10,7 @@ from console.domain.plans import Json, Risk, Step
 from console.domain.services import Health, Replica, ReplicaState, Role, Service
 from console.errors import NotSupported
 from console.operations.request import PlanRequest
-from console.ports import RemovesReplica, RestartsReplica, Routes, StartsReplicas
+from console.ports import HasSettings, RemovesReplica, RestartsReplica, Routes, StartsReplicas
 
 #: A replica that stops by itself within this time is not killed, seconds; the
 #: application finishes its requests within 30 s.
@@ -27,6 +27,8 @@ PAUSE_TIMEOUT_SECONDS = 60.0
 ROUTE_TIMEOUT_SECONDS = 60.0
 #: For it to look up the address of a member that is new.
 ROUTE_HOLD_SECONDS = 1.0
+
+WRITE_STEP = "write-settings"
 
 #: How long a new replica must stay healthy before it counts, by runtime; a new release
 #: is given longer by whoever plans it.
@@ -244,6 +246,28 @@ def restart_step(
         risk=risk,
         timeout_seconds=GRACE_SECONDS + START_TIMEOUT_SECONDS,
     )
+
+
+def write_step(
+    request: PlanRequest, values: dict[str, str | None], undoes: str | None = None
+) -> Step:
+    """Return the step after which settings have *values*, for replicas started from then on."""
+    if not isinstance(request.runtime, HasSettings):
+        raise not_supported(request, "change settings")
+    return Step(
+        name=WRITE_STEP,
+        kind="write_settings",
+        arguments={"values": dict(values)},
+        command=request.runtime.settings_command(values),
+        risk=Risk.LOW,
+        timeout_seconds=ROUTE_TIMEOUT_SECONDS,
+        undoes=undoes,
+    )
+
+
+def former_values(request: PlanRequest, values: dict[str, str | None]) -> dict[str, str | None]:
+    """Return what the settings named in *values* are set to now, None where they are not."""
+    return {name: request.snapshot.settings.get(name) for name in values}
 
 
 def not_supported(request: PlanRequest, what: str) -> NotSupported:

@@ -10,12 +10,14 @@ from __future__ import annotations
 from console.ports import Runtime, StepKind
 from console.steps.drain_replica import DrainReplica, UndrainReplica
 from console.steps.gate_replica import GateReplica
+from console.steps.limit_replica import LimitReplica
 from console.steps.maintenance import DrainRequests, SwitchMaintenance
 from console.steps.restart_replica import RestartReplica
 from console.steps.route_replica import RouteReplica, UnrouteReplica
 from console.steps.start_replica import StartReplica
 from console.steps.stop_replica import StopReplica
 from console.steps.watch_service import WatchService
+from console.steps.write_settings import WriteSettings
 
 
 def step_kinds(runtime: Runtime) -> dict[str, StepKind]:
@@ -29,6 +31,8 @@ def step_kinds(runtime: Runtime) -> dict[str, StepKind]:
         UnrouteReplica(runtime),
         StopReplica(runtime),
         RestartReplica(runtime),
+        LimitReplica(runtime),
+        WriteSettings(runtime),
         WatchService(),
         SwitchMaintenance(runtime),
         DrainRequests(),

@@ -26,6 +26,7 @@ from console.domain.services import (
 from console.errors import ConsoleError, Unreachable, UsageError
 from console.ports import ExecResult, LogLine, LogRequest
 from console.runtimes.naming import lowest_free_names
+from tests.fakes.limits import USUAL_FIGURES, USUAL_LIMITS, FakeLimits
 
 #: (name, role, default replicas) of the product's services on the embedded runtime.
 PRODUCT: tuple[tuple[str, Role, int], ...] = (
@@ -54,7 +55,7 @@ class _Service:
     leaving: set[str] = field(default_factory=set)
 
 
-class FakeRuntime:
+class FakeRuntime(FakeLimits):
     """
     In-memory runtime.
 
@@ -76,6 +77,7 @@ class FakeRuntime:
         instant: bool = True,
         clock: Callable[[], datetime] = lambda: datetime(2026, 1, 1, tzinfo=UTC),
     ) -> None:
+        super().__init__()
         self.instant = instant
         self.clock = clock
         self.commands: list[tuple[str, ...]] = []
@@ -160,10 +162,15 @@ class FakeRuntime:
                 role=service.role,
                 desired=len(service.replicas.keys() - service.leaving),
                 replicas=tuple(
-                    replace(r, route=self._route(name, r.name))
+                    replace(
+                        r,
+                        route=self._route(name, r.name),
+                        limits=self.limits.get(r.name, USUAL_LIMITS),
+                    )
                     for r in sorted(service.replicas.values(), key=_number)
                 ),
                 labels={"console.role": service.role.value, **service.labels},
+                limits=self._new_limits(name),
             )
             for name, service in self._services.items()
         )
@@ -174,6 +181,7 @@ class FakeRuntime:
             services,
             {"api": "http://127.0.0.1:8000"} if running else {},
             maintenance=shown if self.page else None,
+            settings=dict(self.values),
         )
 
     def wait_for_change(self, timeout_seconds: float) -> bool:
@@ -185,7 +193,7 @@ class FakeRuntime:
     def stats(self, topology: Topology) -> dict[str, ReplicaStats]:
         self._reach()
         return {
-            r.id: self.figures.get(r.name, ReplicaStats(0.1, 100 * 1024**2))
+            r.id: self.figures.get(r.name, USUAL_FIGURES)
             for service in topology.services
             for r in service.replicas
             if r.pid is not None
@@ -239,6 +247,7 @@ class FakeRuntime:
             owner.replicas[replica] = self._started(
                 ReplicaFact(replica, replica, ReplicaState.STARTING, release="v0.0.0")
             )
+            self._start_limited(service, replica)
         self._notify()
 
     def start_command(self, service: str, replica: str) -> str:
@@ -336,6 +345,10 @@ class FakeRuntime:
         if service not in self.routed:
             return None
         return Route.IN if replica in self.members else Route.OUT
+
+    @property
+    def service_names(self) -> tuple[str, ...]:
+        return tuple(self._services)
 
     def _reach(self) -> None:
         if self.unreachable is not None:

@@ -59,6 +59,7 @@ class ModelStack(FakeRuntime):
         self.blind = False
         self.single: dict[str, str] = {}
         self.in_flight: int | None = 0
+        self.memory: dict[str, int | None] = {}
         super().__init__(services, clock=clock.now)
 
     # What a collector sees ---------------------------------------------------
@@ -86,20 +87,26 @@ class ModelStack(FakeRuntime):
                 for name in ("runtime", "health", "broker", "database", "host", "metrics")
             ),
             host=self.host,
+            settings=topology.settings,
             running=topology.running,
             maintenance=page.shown if page is not None else None,
             maintenance_since=page.since if page is not None else None,
         )
 
     def world(self) -> dict[str, list[tuple[str, bool | None]]]:
-        """Return what an operation may change: which replicas, and whether they get work."""
-        return {
+        """Return what an operation may change: replicas, work, limits, settings."""
+        snapshot = self.snapshot()
+        world = {
             s.name: sorted(
                 (r.name, r.accepting if r.route is None else r.route is Route.IN)
                 for r in s.replicas
             )
-            for s in self.snapshot().services
+            for s in snapshot.services
         }
+        replicas = [r for s in snapshot.services for r in s.replicas]
+        told = [f"{r.name} {r.limits} {self.started_with.get(r.name) or ''}" for r in replicas]
+        told += [f"{name}={value}" for name, value in snapshot.settings.items()]
+        return {**world, "limits and settings": [(text, None) for text in sorted(told)]}
 
     def plan(self, verb: str, wish: dict[str, Json], policy: Policy | None = None) -> Plan:
         """Plan *verb* from the present picture."""
@@ -146,6 +153,7 @@ class ModelStack(FakeRuntime):
             replicas=replicas,
             labels=fact.labels,
             single=self.single.get(fact.name, ""),
+            limits=fact.limits,
         )
 
     def _see_replica(self, service: ServiceFact, fact: ReplicaFact) -> Replica:
@@ -161,7 +169,7 @@ class ModelStack(FakeRuntime):
             release=fact.release,
             started_at=fact.started_at,
             cpu_ratio=0.1,
-            memory_bytes=100 * MIB if runs else None,
+            memory_bytes=self.memory.get(fact.name, 100 * MIB) if runs else None,
             restarts=fact.restarts,
             health_output="",
             pid=fact.pid,
@@ -169,4 +177,5 @@ class ModelStack(FakeRuntime):
             reserved_tasks=0 if beats else None,
             accepting=fact.pid not in self.drained if beats else None,
             route=fact.route,
+            limits=fact.limits,
         )

@@ -26,7 +26,8 @@ from console.journal.liveness import runner_is_alive
 from console.operations.crash import VARIABLE
 from tests.stack import wait_for
 
-#: Which replicas there are and whether they take tasks: what an operation may change.
+#: Which replicas there are and whether they take tasks, with their limits, and what is
+#: set: what an operation may change.
 World = dict[str, list[tuple[str, bool | None]]]
 
 
@@ -87,10 +88,14 @@ class FaultHarness:
     def world(self) -> World:
         """Observe anew."""
         snapshot = self.engine.collector.collect()
-        return {
+        world: World = {
             service.name: sorted((r.name, r.accepting) for r in service.replicas)
             for service in snapshot.services
         }
+        replicas = [r for s in snapshot.services for r in s.replicas]
+        told = [f"{r.name} {r.limits}" for r in replicas]
+        told += [f"{name}={value}" for name, value in snapshot.settings.items()]
+        return {**world, "limits and settings": [(text, None) for text in sorted(told)]}
 
     # The faults --------------------------------------------------------------
 

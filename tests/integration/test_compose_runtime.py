@@ -215,3 +215,46 @@ def test_a_stop_ends_everything_and_a_start_brings_the_same_replicas_back(
     assert started.returncode == 0, started.stderr
     assert project.containers("app").keys() == before.keys()
     assert project.members() == sorted(before)
+
+
+def test_limits_and_settings_change_while_it_serves_and_last(project: ToyProject) -> None:
+    scale(project, "app=2")
+    before = project.containers("app")
+    load = Load(project.port)
+    with load.running(4):
+        resized = project.stack.fragrance(
+            *("resize", "app", "--cpus", "0.25", "--memory", "64M", "--yes", "--json"), timeout=120
+        )
+        assert resized.returncode == 0, resized.stdout + resized.stderr
+        assert json.loads(resized.stdout.splitlines()[-1])["verified"] is True
+        assert project.containers("app") == before, "no container was replaced"
+        assert {limits(name) for name in before} == {(250_000_000, 64 * 2**20, 128 * 2**20)}
+        set_before = (project.directory / ".env").read_text()
+
+        done = project.stack.fragrance(
+            *("settings", "set", "GREETING=good morning", "--yes", "--json"), timeout=240
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        after = project.containers("app")
+        assert len(after) == 2
+        assert not set(after.values()) & set(before.values())
+        assert project.members() == sorted(after)
+        assert {limits(name) for name in after} == {(250_000_000, 64 * 2**20, 128 * 2**20)}
+        for name in after:
+            assert "GREETING=good morning" in docker("inspect", "-f", "{{.Config.Env}}", name)
+        shown = project.stack.json("settings", "get", "GREETING")
+        assert (shown["value"], shown["default"]) == ("good morning", "hello")
+
+        operation = json.loads(done.stdout.splitlines()[-1])["operation_id"]
+        undone = project.stack.fragrance("operations", "undo", operation, "--yes", timeout=240)
+        assert undone.returncode == 0, undone.stdout + undone.stderr
+
+    assert load.failures == []
+    assert sorted(project.containers("app")) == sorted(before)
+    assert project.members() == sorted(before)
+    assert (project.directory / ".env").read_text() == set_before
+
+
+def limits(container: str) -> tuple[int, int, int]:
+    host = json.loads(docker("inspect", container))[0]["HostConfig"]
+    return host["NanoCpus"], host["Memory"], host["MemorySwap"]

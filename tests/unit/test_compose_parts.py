@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from console.domain.services import Health, ReplicaState, Role, Route, RuntimeHealth
+from console.domain.services import Health, Limits, ReplicaState, Role, Route, RuntimeHealth
 from console.errors import Refused, Unreachable
 from console.runtimes.compose.containers import Container, exit_words, parse_container
 from console.runtimes.compose.desired import Desired, DesiredFile, leaving_now
@@ -225,7 +225,7 @@ class TestModel:
             ("web", Role.OTHER),
         ]
         web = found.require("web")
-        assert (web.replicas, web.cpu_limit_cores, web.memory_limit_bytes) == (3, 0.5, 2**26)
+        assert (web.replicas, web.limits) == (3, Limits(0.5, 2**26))
         assert (web.grace_seconds, web.published) == (90.0, {8443: 443})
         assert web.secrets == {"token": "/x/token"}
         assert found.require("setup").one_shot

@@ -421,7 +421,10 @@ def test_replicas_carry_the_operation_that_made_them(bench: Bench) -> None:
     assert labels == [{"console.operation": ended.id}]
 
 
-SCENARIOS = ["up", "down", "mixed", "restart", "routed-up", "routed-down", "routed-restart"]
+SCENARIOS = [
+    *("up", "down", "mixed", "restart", "routed-up", "routed-down", "routed-restart"),
+    *("resize", "resize-replaced", "settings", "routed-settings"),
+]
 
 
 def scenario(name: str, bench: Bench) -> Plan:
@@ -434,6 +437,14 @@ def scenario(name: str, bench: Bench) -> Plan:
             return bench.plan(app=1)
         case "routed-restart":
             return bench.stack.plan("restart", {"services": ["app"]})
+        case "resize":
+            return bench.stack.plan("resize", {"service": "app", "cpus": "2", "memory": "1G"})
+        case "resize-replaced":  # too much is in use for less while they run
+            return bench.stack.plan("resize", {"service": "worker-llm", "memory": "110M"})
+        case "settings":
+            return bench.stack.plan("settings", {"values": {"LLM_MAX_BATCH_SIZE": "16"}})
+        case "routed-settings":
+            return bench.stack.plan("settings", {"values": {"LOG_LEVEL": "DEBUG"}})
         case "up":
             return bench.plan(worker_llm=3)
         case "down":

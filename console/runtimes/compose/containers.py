@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from console.domain.services import Health, RuntimeHealth
+from console.domain.services import Health, Limits, RuntimeHealth
 from console.runtimes.compose.daemon import PROJECT_LABEL, Daemon
 
 SERVICE_LABEL = "com.docker.compose.service"
@@ -41,6 +41,7 @@ class Container:
         addresses: IP address by network.
         known_as: Name that its processes know themselves by.
         tty: Its output is one stream, not framed.
+        limits: As the engine has set them; it tells when they are changed.
     """
 
     id: str
@@ -58,6 +59,7 @@ class Container:
     addresses: Mapping[str, str] = field(default_factory=dict)
     known_as: str = ""
     tty: bool = False
+    limits: Limits | None = None
 
     def short_name(self, project: str) -> str:
         """Return its name without the project's: ``app-1``."""
@@ -230,6 +232,21 @@ def parse_container(found: Mapping[str, Any]) -> Container:
         },
         known_as=(environment.get("REPLICA_NAME") or "%h").replace("%h", hostname),
         tty=bool(config.get("Tty")),
+        limits=limits_of(found.get("HostConfig") or {}),
+    )
+
+
+def limits_of(host: Mapping[str, Any]) -> Limits:
+    """Return the limits in the part of an answer that says what the host gives."""
+    nano, quota = int(host.get("NanoCpus") or 0), int(host.get("CpuQuota") or 0)
+    cores = nano / 1e9 if nano > 0 else None
+    if cores is None and quota > 0:
+        cores = quota / (int(host.get("CpuPeriod") or 0) or 100_000)
+    memory, kept = int(host.get("Memory") or 0), int(host.get("MemoryReservation") or 0)
+    return Limits(
+        cpu_cores=cores,
+        memory_bytes=memory if memory > 0 else None,
+        memory_reserved_bytes=kept if kept > 0 else None,
     )
 
 

@@ -18,6 +18,11 @@ RATE_PER_KEY, BURST_PER_KEY = 50, 100
 RATE_PER_ADDRESS, BURST_PER_ADDRESS = 100, 200
 MAX_BODY_BYTES = 65536
 
+#: What the limits are made from.
+EDGE_VARIABLES = frozenset(
+    {"EDGE_RATE_PER_KEY", "EDGE_RATE_PER_ADDRESS", "MAX_BODY_BYTES", "RATE_LIMIT_ENABLED"}
+)
+
 CERTIFICATE_DAYS = 825
 CERTIFICATE_SECONDS = 60.0
 
@@ -54,9 +59,7 @@ def prepare_edge(
         part.mkdir(exist_ok=True)
         # Read by another user inside; the state directory itself is closed.
         part.chmod(0o2775 if is_shared(directory.parent) else 0o755)
-    changed = _put(directory / "edge.conf", edge_configuration(variables))
-    changed |= _put(directory / "limits.conf", limits_configuration(variables))
-    if changed:
+    if write_limits(directory, variables):
         progress("wrote the limits of the edge; nginx that runs takes them at its next reload")
     _put_missing(directory / "maintenance" / "page.html", PAGE)
     _put_missing(directory / "maintenance" / "problem.json", PROBLEM)
@@ -68,6 +71,12 @@ def prepare_edge(
     if not (tls / "fullchain.pem").exists():
         _make_certificate(tls, variables)
         progress("made a self-signed certificate: put your own into nginx/tls in its place")
+
+
+def write_limits(directory: Path, variables: Mapping[str, str]) -> bool:
+    """Make the files say what follows from the variables; return whether they said otherwise."""
+    changed = _put(directory / "edge.conf", edge_configuration(variables))
+    return _put(directory / "limits.conf", limits_configuration(variables)) or changed
 
 
 def upstream_members(containers: list[str]) -> str:

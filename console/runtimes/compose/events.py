@@ -28,6 +28,7 @@ EVENTS = (
     "unpause",
     "destroy",
     "rename",
+    "update",
     "health_status",
 )
 FIRST_PAUSE_SECONDS = 0.2

@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 
-from console.domain.services import Role
+from console.domain.services import Limits, Role
 from console.errors import ConsoleError, Refused, Unreachable, UsageError
 from console.modes import make_directory
 from console.runtimes.compose.project import ComposeProject
@@ -24,7 +24,7 @@ from console.runtimes.files import write_json
 
 MODEL_FILE = "model.json"
 #: Raised when what is kept changes its meaning.
-FORMAT = 2
+FORMAT = 4
 LABEL_PREFIX = "console."
 ROLE_LABEL = "console.role"
 
@@ -58,6 +58,7 @@ class ServiceModel:
         one_shot: It is meant to end by itself.
         secrets: File of each secret it is given, by name.
         grace_seconds: From SIGTERM to SIGKILL.
+        limits: What one replica is given.
         published: Host ports with the container's port behind each.
         single: Why there can be no second replica of it on one host; empty if there can.
     """
@@ -72,8 +73,7 @@ class ServiceModel:
     one_shot: bool = False
     secrets: dict[str, str] = field(default_factory=dict)
     grace_seconds: float = 10.0
-    cpu_limit_cores: float | None = None
-    memory_limit_bytes: int | None = None
+    limits: Limits = field(default_factory=Limits)
     published: dict[int, int] = field(default_factory=dict)
     single: str = ""
 
@@ -255,9 +255,6 @@ def _service(
 ) -> ServiceModel:
     labels = {str(k): str(v) for k, v in (service.get("labels") or {}).items()}
     deploy = service.get("deploy") or {}
-    limits = (deploy.get("resources") or {}).get("limits") or {}
-    cpus = limits.get("cpus") or service.get("cpus")
-    memory = limits.get("memory") or service.get("mem_limit")
     replicas = deploy.get("replicas", service.get("scale"))
     profiles = tuple(service.get("profiles") or ())
     restarts = service.get("restart", "no") not in ("no", "")
@@ -281,10 +278,24 @@ def _service(
             for secret in service.get("secrets") or ()
         },
         grace_seconds=_seconds(service.get("stop_grace_period")),
-        cpu_limit_cores=float(cpus) if cpus else None,
-        memory_limit_bytes=int(memory) if memory else None,
+        limits=_limits(service, deploy.get("resources") or {}),
         published=published,
         single=_single(str(service.get("container_name") or ""), published),
+    )
+
+
+def _limits(service: Mapping[str, Any], resources: Mapping[str, Any]) -> Limits:
+    """Return what one replica is given, in the new way of writing it or the old one."""
+    most, kept = resources.get("limits") or {}, resources.get("reservations") or {}
+    cpus = most.get("cpus") or service.get("cpus")
+    memory = most.get("memory") or service.get("mem_limit")
+    kept_cpus = kept.get("cpus")
+    kept_memory = kept.get("memory") or service.get("mem_reservation")
+    return Limits(
+        cpu_cores=float(cpus) if cpus else None,
+        memory_bytes=int(memory) if memory else None,
+        cpu_reserved_cores=float(kept_cpus) if kept_cpus else None,
+        memory_reserved_bytes=int(kept_memory) if kept_memory else None,
     )
 
 

@@ -121,8 +121,7 @@ def _service(
         replicas=tuple(facts),
         labels=dict(service.labels),
         core=not service.profiles and not service.one_shot,
-        cpu_limit_cores=service.cpu_limit_cores,
-        memory_limit_bytes=service.memory_limit_bytes,
+        limits=service.limits,
         single=service.single,
     )
 
@@ -152,6 +151,7 @@ def _replica(
         metrics_url=_address(labels.get(METRICS_URL), container.addresses),
         checked=container.checked,
         reports_as=container.known_as or None,
+        limits=container.limits,
     )
 
 

@@ -95,9 +95,13 @@ class ComposeProject:
         *arguments: str,
         profiles: str | None = "*",
         timeout_seconds: float = COMMAND_SECONDS,
+        variables: Mapping[str, str] | None = None,
     ) -> str:
         """
         Run one compose command and return its output.
+
+        Args:
+            variables: Settings that count instead of those that are set.
 
         Raises:
             Unreachable: If there is no compose, or it does not end in time.
@@ -110,7 +114,7 @@ class ComposeProject:
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
                 cwd=self.directory,
-                env=self.environment(profiles),
+                env=self.environment(profiles) | dict(variables or {}),
                 timeout=timeout_seconds,
                 check=False,
             )

@@ -119,6 +119,20 @@ class Routing:
             if sorted(before, key=_number) != after or not self._is_in_force(proxy):
                 self._apply(proxy, service.name, after)
 
+    def reload(self, model: Model, containers: Sequence[Container]) -> None:
+        """
+        Have the proxy load whatever its files say now; nothing where it does not run.
+
+        Raises:
+            Unreachable: If it does not answer in time.
+            ConsoleError: If nginx does not accept the configuration; the old one stays.
+        """
+        proxy = _proxy(model, containers)
+        served = next((s.name for s in model.services if self.serves(s)), None)
+        if proxy is not None and served is not None:
+            with self._changing():
+                self._apply(proxy, served, self._members(served))
+
     def write_first(self, service: str, names: Iterable[str]) -> None:
         """Write the members before the proxy is started."""
         members = sorted(names, key=_number)

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import quote
 
-from console.domain.services import ReplicaStats, Role, Topology
-from console.errors import Unreachable, UsageError
+from console.domain.services import Limits, ReplicaStats, Role, Topology
+from console.domain.tunables import LimitSettings, Setting
+from console.errors import ConsoleError, Unreachable, UsageError
 from console.ports import Clock, ExecResult, LogLine, LogRequest
+from console.runtimes.compose import resources
 from console.runtimes.compose.bring_up import Stack, bring_up, start_again, take_down
 from console.runtimes.compose.containers import Container, ContainerTable
 from console.runtimes.compose.daemon import Daemon
 from console.runtimes.compose.desired import DesiredFile
+from console.runtimes.compose.edge import EDGE_VARIABLES, write_limits
+from console.runtimes.compose.environment import read_env
 from console.runtimes.compose.events import Watcher
 from console.runtimes.compose.execute import execute
 from console.runtimes.compose.keeper import start_keeper
@@ -26,6 +30,7 @@ from console.runtimes.compose.project import ComposeProject
 from console.runtimes.compose.replicas import Replicas
 from console.runtimes.compose.routing import Routing, proxies
 from console.runtimes.compose.statistics import Statistics
+from console.runtimes.compose.variables import Variables
 from console.runtimes.naming import lowest_free_names
 from console.settings import PROJECT, Settings
 
@@ -67,6 +72,7 @@ class ComposeRuntime:
         self._routing = Routing(self._project.state / "nginx" / "upstreams", self._daemon)
         self._page = MaintenancePage(self._project.state / "nginx" / "maintenance")
         self._statistics = Statistics(self._daemon)
+        self._variables = Variables(self._project)
         self._stack = Stack(
             settings=settings,
             project=self._project,
@@ -98,7 +104,11 @@ class ComposeRuntime:
         wanted = self._desired.wanted_up()
         routes = self._routing.routes(model, containers)
         topology = compose_topology(model, self._desired.read(), containers, routes, wanted=wanted)
-        return replace(topology, maintenance=self._page.look(proxies(model, containers)))
+        return replace(
+            topology,
+            maintenance=self._page.look(proxies(model, containers)),
+            settings=self._variables.values(),
+        )
 
     def wait_for_change(self, timeout_seconds: float) -> bool:
         """Block until something happened to a container since the last call."""
@@ -234,6 +244,51 @@ class ComposeRuntime:
     def maintenance_command(self, *, on: bool) -> str:
         """Return what is done to the file."""
         return f"{'touch' if on else 'rm'} {self._page.switch_file}; ask each proxy"
+
+    # Limits and settings -----------------------------------------------------
+
+    def limit_settings(self, service: str) -> LimitSettings:
+        """Return the variables of the compose file that give *service* its limits."""
+        return self._variables.limit_settings(service)
+
+    def set_limits(self, replica: str, limits: Limits) -> None:
+        """Have the engine change them; memory and swap go together."""
+        container = self._require(replica)
+        resources.set_limits(self._daemon, container.id, limits)
+        self._table.doubt([container.id])
+
+    def limits_command(self, replica: str, limits: Limits) -> str:
+        """Return the command of the docker CLI."""
+        return resources.command(f"{self._model.read().name}-{replica}", limits)
+
+    def settings(self) -> tuple[Setting, ...]:
+        """Return the variables of the compose file, explained where they are the product's."""
+        return self._variables.known()
+
+    def concerned(self, values: Mapping[str, str | None]) -> tuple[str, ...]:
+        """Return the services that compose would make anew."""
+        return self._variables.concerned(values)
+
+    def write_settings(self, values: Mapping[str, str | None]) -> None:
+        """Write them, for the proxy first, which follows some of them at once."""
+        if self._project.ours and not EDGE_VARIABLES.isdisjoint(values):
+            self._change_edge(values)
+        self._variables.write(values)
+
+    def _change_edge(self, values: Mapping[str, str | None]) -> None:
+        directory, present = self._project.state / "nginx", read_env(self._variables.file)
+        write_limits(directory, {k: v for k, v in {**present, **values}.items() if v})
+        try:
+            model = self._model.read()
+            self._routing.reload(model, self._fresh(model))
+        except ConsoleError:
+            write_limits(directory, present)
+            raise
+
+    def settings_command(self, values: Mapping[str, str | None]) -> str:
+        """Return what is written, and where."""
+        words = ", ".join(f"{k}={v}" if v is not None else f"no {k}" for k, v in values.items())
+        return f"write {words} into {self._variables.file}"
 
     # The whole stack ---------------------------------------------------------
 
