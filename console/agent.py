@@ -23,8 +23,10 @@ from pathlib import Path
 from typing import Protocol
 
 from console.collector import Collector
+from console.domain.decisions import Decision
 from console.domain.differences import significant
 from console.domain.snapshot import AgentState, Snapshot
+from console.duties.autoscale import AutoscaleDuty
 from console.duties.elevation import ElevationDuty
 from console.duties.settling import SettleDuty
 from console.errors import ConsoleError
@@ -69,6 +71,7 @@ class Agent:
         clock: Time.
         still_wanted: Asked now and then; False ends the loop (its lock is gone).
         duties: What it does by itself, one after the other.
+        decisions: The autoscaler's, for the picture.
     """
 
     def __init__(
@@ -80,6 +83,7 @@ class Agent:
         clock: Clock,
         still_wanted: Callable[[], bool] = lambda: True,
         duties: Sequence[Duty] = (),
+        decisions: Callable[[], tuple[Decision, ...]] = tuple,
     ) -> None:
         self._collector = collector
         self._pictures = pictures
@@ -88,6 +92,7 @@ class Agent:
         self._clock = clock
         self._still_wanted = still_wanted
         self._duties = duties
+        self._decisions = decisions
         self._seen: Snapshot | None = None
         self._ending = threading.Event()
         self._failing: set[str] = set()
@@ -111,7 +116,9 @@ class Agent:
                 if snapshot is None:
                     snapshot = self._collector.latest_or_collect()
                 seen = snapshot.taken_at
-                self._seen = replace(snapshot, agent=AgentState.RUNNING)
+                self._seen = replace(
+                    snapshot, agent=AgentState.RUNNING, autoscale=self._decisions()
+                )
                 self._keep(self._seen)
         finally:
             self._ending.set()
@@ -203,6 +210,9 @@ def main(argv: Sequence[str]) -> int:
     _log_to(settings.state / "agent.log")
     engine = build_engine(settings)
     history = HistoryStore(settings.state, engine.clock)
+    autoscaler = AutoscaleDuty(
+        engine.journal, settings.policy, engine.clock, engine.scale_as_autoscaler
+    )
     agent = Agent(
         engine.collector,
         PictureFile(settings.state),
@@ -213,7 +223,9 @@ def main(argv: Sequence[str]) -> int:
         [
             SettleDuty(engine.journal, settings.policy, engine.clock),
             ElevationDuty(engine.journal),
+            autoscaler,
         ],
+        autoscaler.decisions,
     )
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: agent.end())

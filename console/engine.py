@@ -8,6 +8,7 @@ operations from the journal.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -19,6 +20,7 @@ from console.domain.operations import Actor, Change, Operation, OperationState, 
 from console.domain.plans import Json, Plan
 from console.domain.settling import Settling
 from console.domain.snapshot import AgentState, Snapshot
+from console.duties.autoscale import ACTOR_NAME
 from console.duties.settling import settling
 from console.errors import ConsoleError, Interrupted, ReadOnly, Refused, UsageError
 from console.operations.lock import OperationLock
@@ -242,6 +244,23 @@ class Engine:
         operation = self.journal.submit(plan, self.actor, reason)
         self._launch(operation.id, "run")
         return operation
+
+    def scale_as_autoscaler(self, service: str, target: int, reason: str) -> str | None:
+        """
+        Start a scaling by the agent itself, which a person with write access allowed.
+
+        Returns:
+            The operation's id; None when it is already so.
+
+        Raises:
+            Refused: As for a person: capacity, policy, an unfinished operation.
+        """
+        plan = self.plan("scale", {"targets": {service: target}})
+        if not plan.steps:
+            return None
+        operation = self.journal.submit(plan, Actor(ACTOR_NAME, os.getuid()), reason)
+        self._launch(operation.id, "run")
+        return operation.id
 
     def require_idle(self) -> None:
         """Raise Busy when another operation runs or is unfinished."""

@@ -22,6 +22,7 @@ COMMAND_MODULES = (
     "status",
     "logs",
     "scale",
+    "autoscale",
     "restart",
     "maintenance",
     "resize",

@@ -188,6 +188,7 @@ def _queue(
             and (now - beat.at).total_seconds() <= HEARTBEAT_MAX_AGE_SECONDS
             for beat in broker.heartbeats
         ),
+        busy_average=windows.queue_busy(queue.name, now),
     )
 
 

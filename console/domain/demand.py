@@ -37,14 +37,14 @@ class Load:
         arrived: Tasks arriving per second.
         completed: Tasks completed per second.
         depth: Tasks waiting.
-        busy: Tasks being worked on now.
+        busy: Tasks being worked on, on average over 60 s where that is known.
         places: Tasks that one replica can work on at the same time.
     """
 
     arrived: float
     completed: float
     depth: int
-    busy: int
+    busy: float
     places: int
 
     @property
@@ -133,7 +133,7 @@ def load_of(service: Service, queue: Queue) -> Load | None:
         arrived=queue.arrived_per_second,
         completed=queue.completed_per_second,
         depth=queue.depth,
-        busy=sum(active),
+        busy=sum(active) if queue.busy_average is None else queue.busy_average,
         places=_places(workers, active, waiting=queue.depth > 0),
     )
 

@@ -13,7 +13,8 @@ class Queue:
 
     ``depth`` is what waits in the broker, priority lists included and in-flight
     excluded; rates are averages over 60 s, completions counting failures too, because
-    they leave the queue alike; None is unknown.
+    they leave the queue alike; None is unknown.  ``busy_average`` is how many tasks its
+    workers were working on, by their own word, on average over 60 s.
     """
 
     name: str
@@ -23,6 +24,7 @@ class Queue:
     arrived_per_second: float | None
     completed_per_second: float | None
     workers: int | None
+    busy_average: float | None = None
 
 
 def estimate_wait_seconds(backlog: int, completed_per_second: float) -> float:

@@ -13,6 +13,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from console.domain.alerts import Alert
+from console.domain.decisions import Decision
 from console.domain.incidents import IncidentSummary
 from console.domain.metrics import Metrics
 from console.domain.operations import Change, OperationSummary
@@ -57,6 +58,8 @@ class Snapshot:
             none, or a proxy does not say.
         maintenance_since: Since when they are, None while they are not.
         settings: Values that were set, by name; no secret is among them.
+        autoscale: The autoscaler's last decision about each service it is on for, hold
+            included; empty without an agent.
     """
 
     taken_at: datetime
@@ -80,6 +83,7 @@ class Snapshot:
     maintenance: bool | None = None
     maintenance_since: datetime | None = None
     settings: dict[str, str] = field(default_factory=dict)
+    autoscale: tuple[Decision, ...] = ()
     schema_version: int = field(default=SCHEMA_VERSION)
 
     def service(self, name: str) -> Service | None:

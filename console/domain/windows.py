@@ -40,12 +40,17 @@ class CounterSample:
 
 @dataclass(frozen=True, slots=True)
 class QueueSample:
-    """Totals of one queue at one moment, adjusted for a reset like counters."""
+    """
+    Totals of one queue at one moment, adjusted for a reset like counters.
+
+    ``busy``: tasks its workers say they are working on; None where none says so.
+    """
 
     at: datetime
     shown: tuple[int | None, int | None]
     arrived: float | None
     completed: float | None
+    busy: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +94,10 @@ class Windows:
         queues = {name: _recent(samples, at) for name, samples in self.queues.items()}
         for queue in reading.queues:
             before = queues.get(queue.name, ())
-            queues[queue.name] = (*before, _next_queue(before[-1] if before else None, queue, at))
+            sample = _next_queue(before[-1] if before else None, queue, at)
+            working = [b.active for b in reading.heartbeats if b.queue == queue.name]
+            sample = replace(sample, busy=sum(working) if working else None)
+            queues[queue.name] = (*before, sample)
         beats = dict(self.beat_at)
         beats.update({beat.replica: beat.at for beat in reading.heartbeats})
         return replace(
@@ -148,6 +156,11 @@ class Windows:
             _rate(first.arrived, last.arrived, seconds),
             _rate(first.completed, last.completed, seconds),
         )
+
+    def queue_busy(self, name: str, now: datetime) -> float | None:
+        """Return how many tasks were worked on, on average over the last 60 s."""
+        known = [s.busy for s in _recent(self.queues.get(name, ()), now) if s.busy is not None]
+        return sum(known) / len(known) if known else None
 
 
 def _rate(first: float | None, last: float | None, seconds: float) -> float | None:

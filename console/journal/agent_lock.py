@@ -95,6 +95,12 @@ def agent_alive(state: Path) -> bool:
     return False
 
 
+def agent_command(settings: Settings) -> list[str]:
+    """Return the command line of the agent."""
+    command = [sys.executable, "-m", "console.agent", "--state", str(settings.state)]
+    return command if settings.file is None else [*command, "--file", str(settings.file)]
+
+
 def start_agent(settings: Settings) -> None:
     """
     Start a detached agent unless one lives; it outlives whoever started it.
@@ -108,7 +114,7 @@ def start_agent(settings: Settings) -> None:
     log = open_file(settings.state / "agent.log", os.O_WRONLY | os.O_APPEND)
     try:
         process = subprocess.Popen(
-            [sys.executable, "-m", "console.agent", "--state", str(settings.state)],
+            agent_command(settings),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,

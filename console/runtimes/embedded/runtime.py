@@ -273,7 +273,10 @@ class EmbeddedRuntime:
     def bring_up(self, progress: Callable[[str], None]) -> None:
         """Make what is missing and start everything; see :func:`bring_up.bring_up`."""
         companion = Companion(
-            command=(sys.executable, "-m", "console.agent", "--state", str(self._layout.state)),
+            command=(
+                *(sys.executable, "-m", "console.agent", "--state", str(self._layout.state)),
+                *(("--file", str(self._settings.file)) if self._settings.file else ()),
+            ),
             lock=str(self._layout.agent_lock),
             directory=str(PROJECT),
         )
