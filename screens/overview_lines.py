@@ -287,7 +287,7 @@ def _service_line(
         put(line, f"{service.desired} → {target}", w.ready, look.accent + Style(reverse=True))
     else:
         short = service.ready < service.desired
-        put(line, f"{service.ready}/{service.desired}", w.ready, style if short else calm)
+        put(line, service.ready_words, w.ready, style if short else calm)
     put(line, service.health.value, w.health, style)
     put(line, percent(service.cpu_ratio), w.cpu, calm, right=True)
     put(line, _memory(service.memory_bytes, service.memory_limit_bytes), w.memory, calm, right=True)

@@ -126,7 +126,7 @@ def wait_until_healthy(engine: Engine, since: datetime, timeout_seconds: float) 
         if waiting == [] and snapshot.services:
             return snapshot
         for service in waiting or ():
-            line = f"{service.name} {service.ready}/{service.desired} {service.health.value}"
+            line = f"{service.name} {service.ready_words} {service.health.value}"
             line += f": {service.reason}" if service.reason else ""
             # Reasons carry seconds; the same thing is not said again as they pass.
             if (same := re.sub(r"\d+(\.\d+)? s", "", line)) not in told:
@@ -153,7 +153,7 @@ def _unhealthy(engine: Engine, waiting: list[Service], seconds: float) -> Consol
             if line is not None:
                 print(f"  {line.replica} | {plain_text(line.text, 300)}", file=sys.stderr)
     what = "; ".join(
-        f"{s.name} {s.ready}/{s.desired} {s.health.value}" + (f" ({s.reason})" if s.reason else "")
+        f"{s.name} {s.ready_words} {s.health.value}" + (f" ({s.reason})" if s.reason else "")
         for s in waiting
     )
     return ConsoleError(

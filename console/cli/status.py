@@ -155,7 +155,7 @@ def _part(snapshot: Snapshot, key: str) -> dict[str, object]:
 
 def _present(snapshot: Snapshot) -> list[str]:
     lines = [
-        f"{s.name} {s.health.value} {s.ready}/{s.desired}" + (f": {s.reason}" if s.reason else "")
+        f"{s.name} {s.health.value} {s.ready_words}" + (f": {s.reason}" if s.reason else "")
         for s in snapshot.services
     ]
     lines += [f"alert {a.name} {a.state.value}: {a.summary}" for a in snapshot.alerts]

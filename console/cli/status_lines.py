@@ -157,7 +157,7 @@ def _services(snapshot: Snapshot) -> list[str]:
         rows.append(
             [
                 service.name,
-                f"{service.ready}/{service.desired}",
+                service.ready_words,
                 service.health.value,
                 percent(service.cpu_ratio),
                 _memory(service),

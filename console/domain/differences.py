@@ -71,8 +71,7 @@ def _services(before: Snapshot, after: Snapshot) -> Iterator[str]:
             yield f"{service.name} desired {earlier.desired} → {service.desired}"
         if (earlier.health, earlier.ready) != (service.health, service.ready):
             yield (
-                f"{service.name} {earlier.health.value} {earlier.ready}/{earlier.desired} → "
-                f"{_told(service)}"
+                f"{service.name} {earlier.health.value} {earlier.ready_words} → {_told(service)}"
             )
         yield from _replicas(earlier, service)
     for name in known:
@@ -131,7 +130,7 @@ def _sources(before: Snapshot, after: Snapshot) -> Iterator[str]:
 
 def _told(service: Service) -> str:
     reason = f": {service.reason}" if service.reason else ""
-    return f"{service.health.value} {service.ready}/{service.desired}{reason}"
+    return f"{service.health.value} {service.ready_words}{reason}"
 
 
 def _told_replica(replica: Replica) -> str:

@@ -200,6 +200,8 @@ def _service_health(
         key=lambda replica: WORST_FIRST.index(replica.health),
     )
     counted = f"{ready} of {fact.desired} ready"
+    if lacking and lacking[0].health is Health.UNKNOWN:
+        counted = f"{len(lacking)} of {fact.desired} cannot be told"
     if len(replicas) < fact.desired:
         counted += f", {len(replicas)} exist"
     health = lacking[0].health if lacking else Health.UNHEALTHY

@@ -275,3 +275,11 @@ class Service:
     replica_cpu_limit_cores: float | None = None
     replica_memory_limit_bytes: int | None = None
     limits: Limits | None = None
+
+    @property
+    def ready_words(self) -> str:
+        """Return ``2/3``; ``≥1/3`` or ``?/3`` where some or all of the others cannot be told."""
+        told = str(self.ready)
+        if self.ready < self.desired and any(r.health is Health.UNKNOWN for r in self.replicas):
+            told = f"≥{told}" if self.ready else "?"
+        return f"{told}/{self.desired}"

@@ -112,8 +112,9 @@ def _summary(snapshot: Snapshot) -> str:
         unknown = sum(s.health is Health.UNKNOWN for s in snapshot.services)
         told = f"{ready} of {plural(len(snapshot.services), 'service')} ready"
         return told + (f", {unknown} of unknown health" if unknown else "")
-    worst = ", ".join(f"{clean(s.name, 40)} {s.ready}/{s.desired}" for s in short)
-    return f"not ready: {worst}"
+    worst = ", ".join(f"{clean(s.name, 40)} {s.ready_words}" for s in short)
+    unseen = all(s.health is Health.UNKNOWN for s in short)
+    return f"{'cannot be told' if unseen else 'not ready'}: {worst}"
 
 
 def _notices(view: View, look: Look, now: datetime, width: int) -> list[Text]:

@@ -25,7 +25,7 @@ from console.domain.differences import differences
 from console.domain.operations import Actor, Change, OperationState, OperationSummary
 from console.domain.queues import Queue
 from console.domain.readings import SourceState, SourceStatus
-from console.domain.services import ReplicaState, Role
+from console.domain.services import Health, ReplicaState, Role
 from console.domain.snapshot import AgentState, Snapshot
 from console.engine import Engine
 from console.journal.agent_lock import AgentLock
@@ -143,6 +143,20 @@ class TestLines:
         assert "source runtime: failed, the engine is away" in lines
         assert "not running" not in lines[0]
         assert "next: fragrance start" not in lines
+
+    def test_what_may_be_ready_is_not_counted_as_down(self) -> None:
+        whole = picture().service("app")
+        assert whole is not None
+        lost = replace(whole.replicas[0], health=Health.UNKNOWN)
+
+        some = replace(whole, ready=1, replicas=(lost, whole.replicas[1]))
+        none = replace(whole, ready=0, replicas=(lost, lost))
+        down = replace(
+            none, replicas=tuple(replace(lost, health=Health.UNHEALTHY) for _ in range(2))
+        )
+
+        told = [service.ready_words for service in (whole, some, none, down)]
+        assert told == ["2/2", "≥1/2", "?/2", "0/2"]
 
     def test_unknown_is_never_drawn_as_0(self) -> None:
         text = "\n".join(status_lines(picture({"runtime": everything()["runtime"]})))
