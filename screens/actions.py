@@ -8,12 +8,15 @@ screen's ``refuses`` says why not now.  A new action is one line and one method.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from enum import StrEnum
 from functools import partial
 
 from textual.binding import Binding, BindingType
 
+from console.domain.lifecycle import ACTIVE
+from console.domain.operations import UNFINISHED
 from screens.table import SCREENS
 from screens.view import View
 
@@ -37,13 +40,14 @@ class Action:
 
     Args:
         id: Name of the method without ``do_``; ``open:NAME`` opens a screen.
-        keys: Textual's key names, comma-separated.
+        keys: Textual's key names, comma-separated; "" for what only the palette offers.
         shown: The keys as the operator reads them.
         label: What it does, in few words.
         group: Heading in help.
         where: Names of screens, or :data:`ANYWHERE`.
         tier: How it is guarded.
         needs_write: Whether write access is needed; the engine insists anyway.
+        starts: Whether it starts an operation, of which there is one at a time.
         capability: Name of a Protocol of :mod:`console.ports` the runtime must have.
         hint: Place in the footer, 0 for none; the footer shows the lowest seven.
         hint_label: Shorter label for the footer.
@@ -59,6 +63,7 @@ class Action:
     where: tuple[str, ...] = ANYWHERE
     tier: Tier = Tier.HARMLESS
     needs_write: bool = False
+    starts: bool = False
     capability: str | None = None
     hint: int = 0
     hint_label: str = ""
@@ -73,7 +78,9 @@ _LISTS = ("overview", "queues", "operations", "operation", "logs")
 _move = partial(Action, group="Move", where=_LISTS, by_name=False)
 _DIGITS = ",".join("0123456789")
 _changing = partial(Action, tier=Tier.CHANGING, needs_write=True)
-_scaling = partial(_changing, capability="StartsReplicas")
+_starting = partial(_changing, starts=True)
+_scaling = partial(_starting, capability="StartsReplicas")
+_restarting = partial(_starting, capability="RestartsReplica")
 
 ACTIONS: tuple[Action, ...] = (
     Action("help", "question_mark", "?", "help for this screen", "Console", hint=1,
@@ -84,7 +91,8 @@ ACTIONS: tuple[Action, ...] = (
            hint_label="more"),
     Action("back", "escape", "esc", "back, or drop what is pending", "Console", hint=30,
            hint_label="back"),
-    Action("elevate", "w", "w", "take or end write access", "Console", tier=Tier.CHANGING),
+    Action("elevate", "w", "w", "take or end write access", "Console", tier=Tier.CHANGING,
+           hint=70, hint_label="write"),
     Action("next_theme", "T", "T", "next theme: dark, light, colour-blind, none", "Console"),
     Action("toggle_mouse", "M", "M", "mouse on or off", "Console"),
     *(
@@ -110,6 +118,12 @@ ACTIONS: tuple[Action, ...] = (
            _OVERVIEW),
     _scaling("scale_set", _DIGITS, "0–9", "set the target", "Services", _OVERVIEW,
              by_name=False),
+    _scaling("scale", "s", "s", "scale: advice, target, plan", "Services", _OVERVIEW),
+    _restarting("restart", "r", "r", "restart this service, or this one replica", "Services",
+                _OVERVIEW, hint=12, hint_label="restart"),
+    _restarting("restart_all", "R", "R", "restart everything, one replica at a time", "Stack"),
+    _starting("emergency", "exclamation_mark", "!", "emergency: every worker service to 1, at once",
+              "Stack", capability="RemovesReplica"),
     Action("pause", "space", "space", "pause or go on", "Logs", _LOGS, hint=10,
            hint_label="pause"),
     Action("filter", "slash", "/", "keep lines that match a pattern", "Logs", _LOGS, hint=11,
@@ -159,23 +173,58 @@ def bindings_on(screen: str) -> list[BindingType]:
         Binding(key, f"act('{a.id}', '{key}')", a.label, show=False)
         for a in actions_on(screen)
         for key in a.keys.split(",")
+        if key
     ]
 
 
-def hints_on(screen: str) -> tuple[Action, ...]:
-    """Return the actions shown in the footer of *screen*, most important first."""
+def offered_on(screen: str, view: View) -> tuple[Action, ...]:
+    """Return the actions of *screen* that this runtime has: only their keys are listed."""
+    return tuple(a for a in actions_on(screen) if _possible(a, view))
+
+
+def hints_on(screen: str, view: View, now: datetime) -> tuple[Action, ...]:
+    """
+    Return the actions shown in the footer of *screen*, most important first.
+
+    Without write access the way to it stands in the place of what needs it.
+    """
     useless = {f"open:{screen}"} | ({"back"} if screen == SCREENS[0].name else set())
-    hinted = [a for a in actions_on(screen) if a.hint and a.id not in useless]
+    read_only = view.production and not view.may_write(now)
+    hinted = [a for a in offered_on(screen, view) if a.hint and a.id not in useless]
+    if read_only:
+        hinted = [replace(a, hint=3) if a.id == "elevate" else a for a in hinted]
+        hinted = [a for a in hinted if not a.needs_write]
+    else:
+        hinted = [a for a in hinted if a.id != "elevate"]
     return tuple(sorted(hinted, key=lambda a: a.hint)[:FOOTER_HINTS])
 
 
-def why_not(wanted: Action, view: View) -> str | None:
+def why_not(wanted: Action, view: View, now: datetime) -> str | None:
     """Return why *wanted* cannot be done in this state of things, None when it can."""
-    if wanted.capability and wanted.capability not in view.capabilities:
+    if not _possible(wanted, view):
         runtime = view.snapshot.runtime if view.snapshot else "this"
         return f"the {runtime} runtime cannot do this"
-    if wanted.needs_write and view.access is None:
+    if not wanted.needs_write:
+        return None
+    if view.access is None:
         return "it is not known yet whether changes are allowed"
-    if wanted.needs_write and not view.write:
+    if not view.may_write(now):
         return f"read-only: this is {view.environment}; w takes write access"
-    return None
+    return _why_not_started(wanted, view) if wanted.starts else None
+
+
+def _possible(wanted: Action, view: View) -> bool:
+    return wanted.capability is None or wanted.capability in view.capabilities
+
+
+def _why_not_started(wanted: Action, view: View) -> str | None:
+    snapshot, operation = view.snapshot, view.operation
+    if snapshot is None or snapshot.unseen is not None:
+        return "what runs cannot be seen"
+    if not snapshot.running:
+        return "nothing runs here: fragrance start"
+    if operation is None or operation.state not in UNFINISHED:
+        return None
+    if wanted.id == "emergency" and operation.state in ACTIVE:
+        return None  # it is asked to stop first
+    return f"{operation.verb} is {operation.state.value}: settle it first, o shows it"

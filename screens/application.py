@@ -22,6 +22,7 @@ from screens.dialogs.base import Dialog
 from screens.feeds import SnapshotFeed
 from screens.look import THEMES, Look, WithoutColour, look_of, textual_theme
 from screens.messages import PictureRecalled, RequestDone, SnapshotFailed, SnapshotFetched
+from screens.operate import Operates
 from screens.screen import ConsoleScreen
 from screens.table import SCREENS, screen_entry
 from screens.terminal import Terminal
@@ -43,7 +44,7 @@ _CAPABILITIES = (
 TICK_SECONDS = 1.0
 
 
-class ConsoleApp(App[None]):
+class ConsoleApp(Operates, App[None]):
     """
     The console on one stack.
 

@@ -20,8 +20,10 @@ from console.domain.operations import Operation, StepEvent
 from console.domain.snapshot import AgentState
 from console.errors import ConsoleError
 from console.ports import LogRequest
+from screens.effect import BEFORE, Effect, Figure, Series, effect_of, settled
 from screens.log_ring import LogRing
 from screens.messages import (
+    EffectSeen,
     LogLinesArrived,
     LogsEnded,
     OperationAdvanced,
@@ -45,6 +47,8 @@ if TYPE_CHECKING:
 SNAPSHOT_INTERVAL_SECONDS = 0.25
 OPERATION_INTERVAL_SECONDS = 0.25
 LIST_INTERVAL_SECONDS = 1.0
+#: The agent keeps figures every five seconds.
+EFFECT_INTERVAL_SECONDS = 2.5
 
 
 def as_console_error(error: Exception) -> ConsoleError:
@@ -222,6 +226,38 @@ class OperationFeed(Feed):
                     failed = problem.lines()
                     self._post(RequestFailed(problem))
             stopped.wait(OPERATION_INTERVAL_SECONDS)
+
+
+class EffectFeed(Feed):
+    """Before → after of the followed operation, from the history, told when it changed."""
+
+    def __init__(self, owner: Owner, engine: Engine) -> None:
+        super().__init__(owner, "effect")
+        self._engine = engine
+        self.operation: Operation | None = None
+        self.figures: list[Figure] = []
+
+    def _run(self, stopped: threading.Event) -> None:
+        told: tuple[Effect, ...] = ()
+        while not _ended(stopped):
+            operation = self.operation
+            if operation is not None:
+                effects = tuple(effect_of(operation, f, self._series(operation, f))
+                                for f in self.figures)  # fmt: skip
+                if effects != told:
+                    told = effects
+                    self._post(EffectSeen(effects))
+                if settled(operation, self._engine.clock.now()):
+                    return
+            stopped.wait(EFFECT_INTERVAL_SECONDS)
+
+    def _series(self, operation: Operation, figure: Figure) -> Series:
+        begun = operation.started_at or operation.submitted_at
+        back = self._engine.clock.now() - begun + BEFORE
+        try:
+            return self._engine.series(figure.name, back.total_seconds())
+        except ConsoleError:
+            return ()  # without the history the operation itself is shown all the same
 
 
 def request(owner: Owner, group: str, work: Callable[[], Message]) -> None:

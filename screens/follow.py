@@ -7,8 +7,9 @@ from rich.text import Text
 from console.domain.operations import Operation, StepEvent
 from screens.actions import Action, bindings_on
 from screens.dialogs.confirm import error_lines
-from screens.feeds import OperationFeed
-from screens.messages import OperationAdvanced, RequestFailed
+from screens.effect import Effect, effect_lines, figures_for
+from screens.feeds import EffectFeed, OperationFeed
+from screens.messages import EffectSeen, OperationAdvanced, RequestFailed
 from screens.operation_lines import operation_lines, why_not_now
 from screens.rendering import clean, styled
 from screens.screen import ConsoleScreen
@@ -35,24 +36,43 @@ class FollowScreen(SettlesOperations, ConsoleScreen):
         self._events: list[StepEvent] = []
         self._failure: RequestFailed | None = None
         self._feed: OperationFeed | None = None
+        self._effect_feed: EffectFeed | None = None
+        self._effects: tuple[Effect, ...] = ()
 
     def entered(self) -> None:
         """Begin to follow."""
         self._feed = OperationFeed(self, self.engine, self._operation_id)
         self._feed.start()
+        self._effect_feed = EffectFeed(self, self.engine)
+        self._look_for_effects()
+        self._effect_feed.start()
 
     def left(self) -> None:
         """Stop following; the operation goes on."""
-        if self._feed is not None:
-            self._feed.stop()
+        for feed in (self._feed, self._effect_feed):
+            if feed is not None:
+                feed.stop()
 
     def on_operation_advanced(self, message: OperationAdvanced) -> None:
         """Draw the step that came."""
         self.operation = message.operation
         self._events += message.events
         self._failure = None
+        self._look_for_effects()
         if message.operation.finished:
             self.console_app.operation_ended(message.operation)
+        self.redraw()
+
+    def _look_for_effects(self) -> None:
+        feed, snapshot = self._effect_feed, self.view.snapshot
+        if feed is None or self.operation is None or snapshot is None:
+            return
+        feed.figures = feed.figures or figures_for(self.operation, snapshot)
+        feed.operation = self.operation
+
+    def on_effect_seen(self, message: EffectSeen) -> None:
+        """Draw what it did to the figures."""
+        self._effects = message.effects
         self.redraw()
 
     def on_request_failed(self, message: RequestFailed) -> None:
@@ -74,7 +94,10 @@ class FollowScreen(SettlesOperations, ConsoleScreen):
             words = f" Reading operation {clean(self._operation_id, 40)}…"
             lines += [] if self._failure else [Text(), styled(words, self.look.dim)]
         else:
-            lines += operation_lines(self.operation, self._events, self.look, self.now, width)
+            effect = effect_lines(self.operation, self._effects, self.look, self.now, width)
+            lines += operation_lines(
+                self.operation, self._events, self.look, self.now, width, effect
+            )
         self.lines.show(lines)
 
     def operation_in_view(self) -> Operation | None:

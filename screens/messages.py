@@ -15,6 +15,7 @@ from console.domain.operations import Operation, StepEvent
 from console.domain.plans import Plan
 from console.domain.snapshot import Snapshot
 from console.errors import ConsoleError
+from screens.effect import Effect
 
 if TYPE_CHECKING:
     from console.engine import Access
@@ -89,6 +90,14 @@ class OperationAdvanced(Message):
         super().__init__()
         self.operation = operation
         self.events = events
+
+
+class EffectSeen(Message):
+    """What the followed operation did to the figures was read from the history."""
+
+    def __init__(self, effects: tuple[Effect, ...]) -> None:
+        super().__init__()
+        self.effects = effects
 
 
 class PlanMade(Message):

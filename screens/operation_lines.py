@@ -59,8 +59,9 @@ def operation_lines(
     look: Look,
     now: datetime,
     width: int,
+    effect: Sequence[Text] = (),
 ) -> list[Text]:
-    """Return *operation* with its steps, oldest first."""
+    """Return *operation* with its *effect* and its steps, oldest first."""
     glyph, style = state_sign(operation.state, look)
     line = styled(f" {glyph} {operation.state.value.upper()}", style)
     line.append(f"  {clean(operation.plan.summary, 200)}", look.strong)
@@ -68,8 +69,7 @@ def operation_lines(
     lines = [Text(), line, _who(operation, now, look, width)]
     if operation.reason:
         lines += paragraph([f"reason: {clean(operation.reason, 500)}"], width, look.dim)
-    lines += _result(operation, look, width)
-    lines.append(Text())
+    lines += [*_result(operation, look, width), *effect, Text()]
     names = {step.name for step in operation.plan.steps}
     records = {record.name: record for record in operation.steps}
     lines.append(heading("Steps", look))

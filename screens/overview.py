@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from console.domain.operations import UNFINISHED
 from screens.actions import Action, bindings_on
 from screens.dialogs.plan import PlanDialog
-from screens.follow import FollowScreen
-from screens.messages import OperationSubmitted
+from screens.dialogs.scale import HIGHEST_TARGET, ScaleDialog
 from screens.overview_lines import Page, Row, overview_page
 from screens.screen import ConsoleScreen
 from screens.widgets.footer import Hint
 from screens.widgets.lines import Lines
-
-#: Highest target a key can set; what is too many is for policy to say.
-_HIGHEST_TARGET = 99
 
 
 class OverviewScreen(ConsoleScreen):
@@ -71,9 +66,9 @@ class OverviewScreen(ConsoleScreen):
 
     def refuses(self, wanted: Action) -> str | None:
         """Say why the selected service cannot be scaled, or has no logs to show."""
-        if wanted.id in {"enter", "expand", "collapse", "service_logs"}:
+        if wanted.id in {"enter", "expand", "collapse", "service_logs", "restart"}:
             return None if self._service_name() else "no service is selected"
-        if not wanted.id.startswith("scale_"):
+        if wanted.id != "scale" and not wanted.id.startswith("scale_"):
             return None
         name = self._service_name()
         snapshot = self.view.snapshot
@@ -82,9 +77,6 @@ class OverviewScreen(ConsoleScreen):
             return "no service is selected"
         if self.engine.settings.policy.bounds(service.name, service.role) is None:
             return f"{name} is not scaled: it has no scale policy"
-        operation = self.view.operation
-        if operation is not None and operation.state in UNFINISHED:
-            return f"{operation.verb} is {operation.state.value}: settle it first, o shows it"
         return None
 
     # Selection ---------------------------------------------------------------
@@ -157,7 +149,7 @@ class OverviewScreen(ConsoleScreen):
         name = self._service_name()
         if name is None:
             return
-        target = max(0, min(_HIGHEST_TARGET, target))
+        target = max(0, min(HIGHEST_TARGET, target))
         if target == self._desired(name):
             self.targets.pop(name, None)
         else:
@@ -200,22 +192,35 @@ class OverviewScreen(ConsoleScreen):
                 self.expanded ^= {name}
                 self.selected = name
             return
-        to_nothing = [name for name, target in self.targets.items() if target == 0]
-        severe = self.view.production and to_nothing
-        self.app.push_screen(
-            PlanDialog(
-                "scale",
-                {"targets": dict(self.targets)},
-                reason_required=self.view.production,
-                typed_name=to_nothing[0] if severe else "",
-            ),
-            self._planned,
-        )
+        self._propose_scale(self.targets)
 
-    def _planned(self, answer: object) -> None:
-        if isinstance(answer, OperationSubmitted):
-            self.targets.clear()
-            self.console_app.show_above(FollowScreen(answer.operation.id, answer.operation))
+    def do_scale(self) -> None:
+        """Open the scale wizard on the selected service, at its target so far."""
+        name = self._service_name()
+        if name:
+            self._propose_scale({name: self._aimed()})
+
+    def _propose_scale(self, targets: dict[str, int]) -> None:
+        app = self.console_app
+        dialog = ScaleDialog(targets, reason_required=app.reason_required)
+        app.propose(dialog, begun=self.targets.clear)
+
+    # Restarting --------------------------------------------------------------
+
+    def do_restart(self) -> None:
+        """Plan a restart of the selected service, or of the one replica selected."""
+        name = self._service_name()
+        if name is None or self.selected is None:
+            return
+        app = self.console_app
+        app.propose(
+            PlanDialog(
+                "restart",
+                {"services": [self.selected]},
+                reason_required=app.reason_required,
+                name=name,
+            )
+        )
 
     def do_service_logs(self) -> None:
         """Show the logs of the selected service alone."""

@@ -54,7 +54,7 @@ class ConsoleScreen(Insight, Screen[None]):
         """Return the keys of the footer."""
         return tuple(
             Hint(a.hint_shown or a.shown, a.hint_label or a.label, self.why_not(a) is None)
-            for a in hints_on(self.NAME)
+            for a in hints_on(self.NAME, self.view, self.now)
         )
 
     def entered(self) -> None:
@@ -76,7 +76,7 @@ class ConsoleScreen(Insight, Screen[None]):
 
     def why_not(self, wanted: Action) -> str | None:
         """Return why *wanted* cannot be done now, None when it can."""
-        return why_not(wanted, self.view) or self.refuses(wanted)
+        return why_not(wanted, self.view, self.now) or self.refuses(wanted)
 
     def redraw(self) -> None:
         """Draw everything; what did not change is not written."""

@@ -78,10 +78,11 @@ class View:
         seconds = self.age_seconds(now)
         return seconds is not None and seconds > STALE_AFTER_SECONDS
 
-    @property
-    def write(self) -> bool:
-        """Whether changes are allowed as far as is known."""
-        return self.access is not None and self.access.write
+    def may_write(self, now: datetime) -> bool:
+        """Whether changes are allowed, as far as is known; what has run out counts at once."""
+        if self.access is None or not self.access.write:
+            return False
+        return self.access.until is None or now < self.access.until
 
     @property
     def without_agent(self) -> bool:

@@ -63,6 +63,9 @@ class Dialog(Insight, ModalScreen[Answer]):
     #: Keys within this time of opening were typed for the screen before.
     GUARD_SECONDS: ClassVar[float] = 0.4
 
+    #: From this many rows on the title has room around it.
+    ROOMY: ClassVar[int] = 30
+
     AUTO_FOCUS = ""
     BINDINGS: ClassVar = [
         Binding("escape", "cancel", show=False),
@@ -122,12 +125,21 @@ class Dialog(Insight, ModalScreen[Answer]):
         if not self.is_mounted or not self.query("#footer"):
             return
         width = self.app.size.width
-        title = styled(f" {self.heading}", self.look.strong)
-        self.query_one(Header).show_view(self.view, self.look, self.now, "")
-        self.query_one("#body", Lines).show(
-            [Text(), fill(title, width), Text(), *self.content(width)]
-        )
+        body = self.query_one("#body", Lines)
+        title = fill(styled(f" {self.heading}", self.look.strong), width)
+        body.show([*self._margin, title, *self._margin, *self.content(width)])
+        more = "▾ more below" if body.more_below else ""
+        self.query_one(Header).show_view(self.view, self.look, self.now, more)
         self.query_one(Footer).show_hints(self.answers(), self.look)
+
+    @property
+    def above(self) -> int:
+        """How many lines stand above the content."""
+        return 1 + 2 * len(self._margin)
+
+    @property
+    def _margin(self) -> list[Text]:
+        return [Text()] if self.app.size.height >= self.ROOMY else []
 
     # Textual -----------------------------------------------------------------
 
@@ -156,6 +168,7 @@ class Dialog(Insight, ModalScreen[Answer]):
     def action_scroll_content(self, lines: int) -> None:
         """Scroll what does not fit."""
         self.query_one("#body", Lines).scroll_relative(y=lines, animate=False)
+        self.redraw()
 
     def action_enter(self) -> None:
         """Take the default answer, which is Cancel."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from typing import ClassVar
 
@@ -61,6 +62,7 @@ class ConfirmDialog(Dialog[Message]):
         self.waiting = ""
         self.missing_words = ""
         self.error: ConsoleError | None = None
+        self._yes_from = 0.0
 
     def fields(self) -> Sequence[Field]:
         """Ask why and, when severe, for the name."""
@@ -94,7 +96,12 @@ class ConfirmDialog(Dialog[Message]):
     @property
     def can_confirm(self) -> bool:
         """Whether ``y`` means something now."""
-        return not self.waiting and self.error is None
+        return not self.waiting and self.error is None and time.monotonic() >= self._yes_from
+
+    def guard_yes(self) -> None:
+        """Let ``y`` mean nothing for a moment, because what it says yes to has changed."""
+        self._yes_from = time.monotonic() + self.GUARD_SECONDS
+        self.set_timer(self.GUARD_SECONDS, self.redraw)
 
     def answers(self) -> tuple[Hint, ...]:
         """Return Cancel, marked as the default, and ``y``."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 from rich.text import Text
 from textual.binding import Binding
 
-from screens.actions import Tier, actions_on
+from screens.actions import Tier, offered_on
 from screens.dialogs.base import Dialog
 from screens.overview_lines import WIDE
 from screens.rendering import beside, put, styled
@@ -47,12 +47,14 @@ class HelpDialog(Dialog[None]):
 
     def _blocks(self, width: int) -> list[list[Text]]:
         groups: dict[str, list[Text]] = {}
-        for entry in actions_on(self._screen.NAME):
+        for entry in offered_on(self._screen.NAME, self.view):
             reason = self._screen.why_not(entry)
             style = self.look.text if reason is None else self.look.dim
             words = entry.label if reason is None else f"{entry.label} ({reason})"
             mark = {Tier.CHANGING: " asks", Tier.SEVERE: " asks twice"}.get(entry.tier, "")
-            line = put(styled(" "), entry.shown, 7, self.look.strong if reason is None else style)
+            line = put(
+                styled(" "), entry.shown or ":", 7, self.look.strong if reason is None else style
+            )
             put(line, words + ("" if reason else mark and f" ·{mark}"), width - 8, style)
             groups.setdefault(entry.group, []).append(line)
         # The screen's own keys first: they are what was asked for.

@@ -17,9 +17,6 @@ from screens.widgets.lines import Lines
 if TYPE_CHECKING:
     from screens.screen import ConsoleScreen
 
-#: Lines of the dialog above the first match.
-_ABOVE = 3
-
 
 class PaletteDialog(Dialog[str]):
     """
@@ -61,7 +58,7 @@ class PaletteDialog(Dialog[str]):
             reason = self._screen.why_not(entry)
             style = self.look.text if reason is None else self.look.dim
             line = styled("› " if place == self._chosen else "  ")
-            put(line, entry.shown, 6, self.look.strong)
+            put(line, entry.shown or ":", 6, self.look.strong)
             put(line, entry.label, 46, style)
             line.append(reason or entry.group, self.look.dim)
             line.truncate(width, overflow="ellipsis")
@@ -90,4 +87,4 @@ class PaletteDialog(Dialog[str]):
         """Mark another match."""
         self._chosen = max(0, min(len(self.matches()) - 1, self._chosen + lines))
         self.redraw()
-        self.query_one("#body", Lines).see(self._chosen + _ABOVE)
+        self.query_one("#body", Lines).see(self._chosen + self.above)

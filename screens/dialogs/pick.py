@@ -58,7 +58,7 @@ class PickDialog(Dialog[tuple[str, ...]]):
         """Move to another name."""
         self._here = max(0, min(len(self._names) - 1, self._here + lines))
         self.redraw()
-        self.query_one("#body", Lines).see(self._here + 3)
+        self.query_one("#body", Lines).see(self._here + self.above)
 
     def action_tick(self) -> None:
         """Tick or untick the name."""

@@ -1,34 +1,27 @@
-"""The plan of a change: what is, what will be, the exact commands, risk, undo; then ``y``."""
+"""
+The plan of a change: what is, what will be, the exact commands, risk, undo; then ``y``.
+
+Every verb is asked for with this one dialog; scaling alone has more to say
+(:mod:`screens.dialogs.scale`).
+"""
 
 from __future__ import annotations
 
-from rich.text import Text
+from collections.abc import Mapping
 
-from console.domain.plans import Json, Plan, Risk, Step
-from console.domain.queues import Queue
-from console.domain.services import Service
+from rich.text import Text
+from textual.message import Message
+
+from console.domain.plans import Json, Plan, Risk
 from console.errors import UsageError
 from screens.actions import Tier
+from screens.dialogs.base import Field
 from screens.dialogs.confirm import ConfirmDialog
 from screens.feeds import request
-from screens.look import Look
-from screens.messages import OperationSubmitted, PlanMade
-from screens.rendering import (
-    clean,
-    fold,
-    heading,
-    number,
-    paragraph,
-    percent,
-    put,
-    rate,
-    size,
-    styled,
-)
-from screens.view import View
+from screens.messages import OperationSubmitted, PlanMade, RequestDone, RequestFailed
+from screens.plan_lines import plan_lines, plan_risk, present_lines
+from screens.rendering import clean
 from screens.widgets.footer import Hint
-
-_RISKS = (Risk.NONE, Risk.LOW, Risk.MEDIUM, Risk.HIGH)
 
 
 class PlanDialog(ConfirmDialog):
@@ -38,39 +31,99 @@ class PlanDialog(ConfirmDialog):
     Args:
         verb: Of the operations table.
         wish: Its arguments.
-        typed_name: What must be typed when the change is severe; "" when it is not.
+        reason_required: Whether an empty reason is not taken.
+        name: What is typed to confirm when it is severe: in production whenever
+            everything can fail meanwhile.
+        severe: Whether it is severe anywhere.
     """
 
     def __init__(
-        self, verb: str, wish: dict[str, Json], *, reason_required: bool, typed_name: str = ""
+        self,
+        verb: str,
+        wish: Mapping[str, Json],
+        *,
+        reason_required: bool,
+        name: str = "",
+        severe: bool = False,
     ) -> None:
-        super().__init__(
-            f"Plan: {verb}",
-            (),
-            "do it",
-            self._submit,
-            tier=Tier.SEVERE if typed_name else Tier.CHANGING,
-            typed_name=typed_name,
-            reason_required=reason_required,
-        )
-        self._verb = verb
-        self._wish = wish
+        super().__init__(f"Plan: {verb}", (), "do it", self._submit,
+                         reason_required=reason_required)  # fmt: skip
+        self.verb = verb
+        self.wish: dict[str, Json] = dict(wish)
+        self.severe = severe
         self.plan: Plan | None = None
-        self.waiting = "looking at the stack and making the plan; nothing is changed by that…"
+        self._word = name
+        self._asking = self._ask_again = False
+
+    # Planning ----------------------------------------------------------------
 
     def on_mount(self) -> None:
         """Ask for the plan."""
-        request(self, "plan", lambda: PlanMade(self.engine.plan(self._verb, self._wish)))
+        self.make_plan()
 
-    def on_plan_made(self, message: PlanMade) -> None:
-        """Show the plan; only now can ``y`` mean it."""
-        self.plan = message.plan
-        self.heading = f"Plan: {clean(message.plan.summary, 200)}"
+    def make_plan(self) -> None:
+        """Ask for the plan of the present wish; nothing is changed by that."""
+        self.plan, self.error = None, None
+        self._ask_again = self._asking
+        if self._asking:
+            return
+        self._asking = True
+        self.waiting = "looking at the stack and making the plan…"
+        verb, wish = self.verb, dict(self.wish)
+        request(self, "plan", lambda: PlanMade(self.engine.plan(verb, wish)))
+
+    def _answered(self) -> bool:
+        """Note an answer; False when the wish has changed since it was asked for."""
+        self._asking = False
         self.waiting = ""
+        if self._ask_again:
+            self.make_plan()
+            return False
+        return True
+
+    async def on_plan_made(self, message: PlanMade) -> None:
+        """Show the plan; only now can ``y`` mean it."""
+        if not self._answered():
+            return
+        self.plan = message.plan
+        self.heading = f"{self.verb.capitalize()}: {clean(message.plan.summary, 200)}"
+        await self._ask_for_name()
+        self.shown_plan()
+        self.redraw()
+
+    def shown_plan(self) -> None:
+        """Take keys only from when the plan can have been read."""
         self.rearm()
         if self.reason_required:
             self.action_next_field()
-        self.redraw()
+
+    def on_request_failed(self, message: RequestFailed) -> None:
+        """Show why there is no plan, or why it was not taken."""
+        if self._asking and not self._answered():
+            message.stop()
+            return
+        super().on_request_failed(message)
+
+    # Severity ----------------------------------------------------------------
+
+    def name_to_type(self) -> str:
+        """Return what has to be typed for this plan; "" when ``y`` is enough."""
+        risk = plan_risk(self.plan) if self.plan else Risk.NONE
+        return self._word if self.severe or (self.view.production and risk is Risk.HIGH) else ""
+
+    async def _ask_for_name(self) -> None:
+        self.typed_name = self.name_to_type()
+        self.tier = Tier.SEVERE if self.typed_name else Tier.CHANGING
+        fields = [f for f in self.query(Field) if f.query("#typed")]
+        if self.typed_name and fields:
+            fields[0].rename(f"type {self.typed_name}")
+        elif self.typed_name:
+            field = Field(f"type {self.typed_name}", id="typed")
+            await self.mount(field, before="#footer")
+        elif fields:
+            await fields[0].remove()
+
+    # Answering ---------------------------------------------------------------
 
     @property
     def can_confirm(self) -> bool:
@@ -87,83 +140,24 @@ class PlanDialog(ConfirmDialog):
         return super().answers() if self.plan is not None else (Hint("esc", "back"),)
 
     def content(self, width: int) -> list[Text]:
-        """Return the plan."""
-        lines = plan_lines(self.plan, self.view, self.look, width) if self.plan else []
-        return [*self.outcome(width), *([Text()] if self.outcome(width) else []), *lines]
+        """Return what is, what was refused or is missing, and the plan."""
+        outcome = self.outcome(width)
+        lines = plan_lines(self.plan, self.look, width) if self.plan else []
+        return [*self.present(width), *outcome, *([Text()] if outcome else []), *lines]
 
-    def _submit(self, reason: str) -> OperationSubmitted:
-        if self.plan is None:
+    def present(self, width: int) -> list[Text]:
+        """Return what is now, of what would change."""
+        names = sorted(self.plan.expects) if self.plan else ()
+        return present_lines(names, self.view.snapshot, self.look, width)
+
+    def _submit(self, reason: str) -> Message:
+        plan = self.plan
+        if plan is None:
             raise UsageError("there is no plan to submit")
-        return OperationSubmitted(self.engine.submit(self.plan, reason))
-
-
-def plan_lines(plan: Plan, view: View, look: Look, width: int) -> list[Text]:
-    """Return a plan as read before saying yes to it."""
-    risk = max((s.risk for s in plan.steps), key=_RISKS.index, default=Risk.NONE)
-    loud = {Risk.HIGH: look.bad, Risk.MEDIUM: look.warn}.get(risk, look.text)
-    lines = _current(plan, view, look, width)
-    lines += [
-        line
-        for warning in plan.warnings
-        for line in paragraph([f"▲ {clean(warning, 500)}"], width, look.warn)
-    ]
-    if not plan.steps:
-        return [*lines, styled(" nothing to do: it is so already", look.good)]
-    lines += [styled(f" risk {risk.value}", loud), Text()]
-    lines += [heading(f"{len(plan.steps)} steps", look, "exact commands, in order")]
-    lines += _steps(plan.steps, look, width)
-    undo = f"u takes it back in {len(plan.undo)} steps" if plan.undo else "cannot be undone"
-    return [*lines, Text(), heading("Undo", look, undo), *_steps(plan.undo, look, width)]
-
-
-def _steps(steps: tuple[Step, ...], look: Look, width: int) -> list[Text]:
-    lines = []
-    for place, step in enumerate(steps, 1):
-        line = put(styled(" "), str(place), 2, look.dim, right=True)
-        line.append(f" {clean(step.name, 60)}", look.text)
-        line.append(f"  risk {step.risk.value}", look.dim)
-        lines.append(line)
-        lines += [
-            styled(f"     {part}", look.accent)
-            for part in fold(clean(step.command or step.kind, 1000), width - 6)
-        ]
-    return lines
-
-
-def _current(plan: Plan, view: View, look: Look, width: int) -> list[Text]:
-    targets = plan.wish.get("targets")
-    if not isinstance(targets, dict) or view.snapshot is None:
-        return []
-    lines = []
-    for name, target in sorted(targets.items()):
-        service = view.snapshot.service(name)
-        if service is None:
-            continue
-        line = styled(f" {clean(name, 60)}  ", look.strong)
-        line.append(f"{service.desired} → {target}", look.accent)
-        lines += [line, *paragraph([_now(service)], width, look.text)]
-        queue_name = service.labels.get("console.queue")
-        queues = [q for q in view.snapshot.queues if q.name == queue_name]
-        lines += paragraph((_queue(q) for q in queues), width, look.text)
-    host = view.snapshot.host
-    if host is not None:
-        capacity = (
-            f"host: {host.cores} cores {percent(host.cpu_ratio)} used, "
-            f"memory {percent(host.memory_ratio)} used, {size(host.memory_available_bytes)} free"
-        )
-        lines += paragraph([capacity], width, look.text)
-    return lines
-
-
-def _now(service: Service) -> str:
-    return (
-        f"now {service.ready} of {service.desired} ready, {service.health.value}, "
-        f"cpu {percent(service.cpu_ratio)}, memory {size(service.memory_bytes)}"
-    )
-
-
-def _queue(queue: Queue) -> str:
-    return (
-        f"queue {clean(queue.name, 40)}: {number(queue.depth)} waiting, "
-        f"{rate(queue.arrived_per_second)}/s in, {rate(queue.completed_per_second)}/s out"
-    )
+        if plan.wish.get("emergency"):
+            cancelled = self.engine.preempt()
+            if cancelled is not None:  # what it had done is taken back: planned anew
+                plan = self.engine.plan(plan.verb, plan.wish)
+                if not plan.steps:
+                    return RequestDone(f"{cancelled.plan.summary}: cancelled; nothing else to do")
+        return OperationSubmitted(self.engine.submit(plan, reason))

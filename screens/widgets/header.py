@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+import math
+from datetime import datetime
 
 from rich.style import Style
 from rich.text import Text
@@ -75,12 +76,13 @@ def _person(view: View, look: Look, now: datetime, width: int) -> Text:
 def _access(view: View, now: datetime) -> str:
     if view.access is None:
         return "access unknown"
-    if not view.access.write:
+    if not view.may_write(now):
         return "READ-ONLY"
     if view.access.until is None:
         return "WRITE"
-    left = view.access.until - now
-    return f"WRITE {max(1, -(-left // timedelta(minutes=1)))}m"
+    left = math.ceil((view.access.until - now).total_seconds())
+    # The last minute in tens of seconds: nobody should be surprised by its end.
+    return f"WRITE {-(-left // 60)}m" if left > 60 else f"WRITE {-(-left // 10) * 10}s"
 
 
 def _state(view: View, look: Look, title: str, width: int) -> Text:

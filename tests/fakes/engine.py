@@ -78,6 +78,18 @@ class CapableRuntime:
     def start_command(self, service: str, replica: str) -> str:
         return f"start {replica}"
 
+    def remove_replica(self, replica: str, grace_seconds: float) -> None:
+        raise AssertionError("screens never remove a replica")
+
+    def remove_command(self, replica: str, grace_seconds: float) -> str:
+        return f"stop {replica}"
+
+    def restart_replica(self, replica: str, grace_seconds: float) -> None:
+        raise AssertionError("screens never restart a replica")
+
+    def restart_command(self, replica: str, grace_seconds: float) -> str:
+        return f"restart {replica}"
+
 
 @dataclass
 class FakeSettings:
@@ -343,7 +355,30 @@ def scale_plan(name: str = "worker-llm", now: int = 2, target: int = 4) -> Plan:
         steps=steps,
         undo=undo,
         warnings=("cpu is overcommitted: 16 cores of limits on 8 cores",) if adding else (),
+        expects={name: [f"{name}-{number}" for number in range(1, now + 1)]},
         wish={"targets": {name: target}},
+    )
+
+
+def restart_plan(*replicas: str, service: str = "app", risk: Risk = Risk.LOW) -> Plan:
+    """The plan of a restart, as the real planner words it."""
+    return Plan(
+        verb="restart",
+        summary=f"{service} ×{len(replicas)}" if len(replicas) > 1 else replicas[0],
+        steps=tuple(
+            Step(
+                name=f"{verb}-{replica}",
+                kind=f"{verb}_replica",
+                command=f"{verb} {replica}",
+                risk=risk if verb == "restart" else Risk.NONE,
+            )
+            for replica in replicas
+            for verb in ("restart", "gate")
+        ),
+        undo=tuple(Step(f"recover-{r}", "gate_replica", command=f"gate {r}") for r in replicas),
+        warnings=() if len(replicas) > 1 else (f"{service} answers with one replica less",),
+        expects={service: list(replicas)},
+        wish={"services": [service]},
     )
 
 
@@ -399,6 +434,8 @@ class FakeEngine:
         self.refusal: ConsoleError | None = None
         self.asked: list[tuple[Any, ...]] = []
         self.journal: list[Operation] = []
+        self.next_plan: Plan | None = None
+        self.history: dict[str, list[tuple[datetime, float | None]]] = {}
         self.log: deque[LogLine] = deque()
         self._events: list[StepEvent] = []
         self._granted = FakeAccess(write=not self.settings.production)
@@ -489,9 +526,34 @@ class FakeEngine:
         self.asked.append(("plan", verb, wish))
         if self.refusal is not None:
             raise self.refusal
-        ((name, target),) = wish["targets"].items()
-        found = self._picture.service(name) if self._picture else None
-        return scale_plan(name, found.desired if found else 0, target)
+        if self.next_plan is not None:
+            return replace(self.next_plan, wish=wish)
+        plans = []
+        for name, target in wish["targets"].items():
+            found = self._picture.service(name) if self._picture else None
+            plans.append(scale_plan(name, found.desired if found else 0, target))
+        return replace(
+            plans[0],
+            summary=", ".join(p.summary for p in plans),
+            steps=tuple(step for p in plans for step in p.steps),
+            undo=tuple(step for p in reversed(plans) for step in p.undo),
+            expects={name: names for p in plans for name, names in p.expects.items()},
+            wish=wish,
+        )
+
+    def preempt(self) -> Operation | None:
+        self._require_write()
+        active = {OperationState.RUNNING, OperationState.SUBMITTED}
+        for place, found in enumerate(self.journal):
+            if found.state in active:
+                self.asked.append(("preempt", found.id))
+                self.journal[place] = replace(found, state=OperationState.CANCELLED)
+                return self.journal[place]
+        return None
+
+    def series(self, name: str, seconds: float) -> list[tuple[datetime, float | None]]:
+        since = self.clock.now() - timedelta(seconds=seconds)
+        return [(at, value) for at, value in self.history.get(name, []) if at >= since]
 
     def submit(self, plan: Plan, reason: str) -> Operation:
         self.asked.append(("submit", plan.summary, reason))

@@ -7,13 +7,30 @@ import inspect
 import pytest
 
 from console import ports
-from screens.actions import ACTIONS, ANYWHERE, FOOTER_HINTS, Tier, actions_on, hints_on
+from console.domain.operations import OperationState
+from console.engine import Access
+from screens.actions import (
+    ACTIONS,
+    ANYWHERE,
+    FOOTER_HINTS,
+    Tier,
+    actions_on,
+    hints_on,
+    offered_on,
+)
 from screens.application import ConsoleApp
 from screens.follow import FollowScreen
 from screens.look import THEMES, look_of
 from screens.screen import ConsoleScreen
 from screens.table import SCREENS
+from screens.view import View
 from screens.widgets.footer import Hint, hint_line
+from tests.fakes import engine as scripted
+from tests.fakes.engine import NOW
+from tests.interface.conftest import OpenDesk
+
+#: A runtime that has every capability an action asks for.
+EVERYTHING = frozenset(a.capability for a in ACTIONS if a.capability)
 
 CLASSES: dict[str, type[ConsoleScreen]] = {entry.name: entry.load() for entry in SCREENS} | {
     "operation": FollowScreen
@@ -44,14 +61,17 @@ def test_every_screen_does_nothing_that_is_not_in_the_registry(name: str) -> Non
     assert methods <= {action.id for action in ACTIONS}
 
 
+@pytest.mark.parametrize("write", [True, False], ids=["write", "read-only"])
 @pytest.mark.parametrize("name", CLASSES)
-def test_the_footer_fits_80_columns_with_help_and_quit_first(name: str) -> None:
-    hints = hints_on(name)
+def test_the_footer_fits_80_columns_with_help_and_quit_first(name: str, write: bool) -> None:
+    view = View("production", True, "ana", access=Access(write, None), capabilities=EVERYTHING)
+    hints = hints_on(name, view, NOW)
     assert [hint.id for hint in hints[:2]] == ["help", "quit"]
     assert len(hints) <= FOOTER_HINTS
     shown = [Hint(a.hint_shown or a.shown, a.hint_label or a.label) for a in hints]
     line = hint_line(shown, look_of(THEMES[0]), 80).plain
     assert all(hint.label in line for hint in shown)
+    assert any(hint.id == "elevate" for hint in hints) is not write
 
 
 def test_a_screen_is_known_by_its_entry() -> None:
@@ -65,3 +85,40 @@ def test_what_changes_something_is_guarded() -> None:
         assert not action.needs_write or action.tier is not Tier.HARMLESS
         assert action.capability is None or hasattr(ports, action.capability)
         assert action.where == ANYWHERE or set(action.where) <= set(CLASSES)
+
+
+def test_a_key_exists_only_where_the_runtime_can() -> None:
+    poor = View("dev", False, "ana", access=Access(True, None))
+    keys = {action.id for action in offered_on("overview", poor)}
+    assert not keys & {action.id for action in ACTIONS if action.capability}
+    assert {"help", "elevate", "enter"} <= keys
+
+
+@pytest.mark.parametrize("name", CLASSES)
+async def test_in_production_no_changing_key_does_anything_without_write_access(
+    open_desk: OpenDesk, name: str
+) -> None:
+    async with open_desk(scripted.production()) as desk:
+        desk.engine.journal = [
+            scripted.operation(OperationState.INTERRUPTED),
+            scripted.operation(OperationState.DONE, operation_id="op-0006"),
+        ]
+        screen = "operations" if name == "operation" else name
+        if screen != "overview":
+            await desk.press(next(entry.key for entry in SCREENS if entry.name == screen))
+            await desk.until(lambda: screen == desk.screen.NAME, screen)
+        if name == "operation":
+            await desk.sees("interrupted")
+            await desk.press("enter")
+            await desk.until(lambda: name == desk.screen.NAME, name)
+        changing = [a for a in actions_on(name) if a.needs_write]
+        assert changing
+        for action in changing:
+            for key in filter(None, action.keys.split(",")):
+                await desk.press(key)
+                assert "read-only: this is production; w takes" in desk.footer, action.id
+                assert name == desk.screen.NAME
+            desk.app.say("")
+            desk.app.act(action.id)  # as the palette does
+            assert "read-only: this is production; w takes" in desk.footer, action.id
+        assert {asked[0] for asked in desk.engine.asked} <= {"logs", "watch"}

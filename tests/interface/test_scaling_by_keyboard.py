@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import cast
 
 import pytest
 from textual.widgets import Input
 
-from console.domain.operations import OperationState, StepPhase
+from console.domain.operations import OperationState, OperationSummary, StepPhase
+from console.domain.services import Role
 from console.errors import ConsoleError
+from screens.dialogs.scale import ScaleDialog
 from screens.follow import FollowScreen
 from screens.overview import OverviewScreen
 from tests.fakes import engine as scripted
-from tests.interface.conftest import OpenDesk
+from tests.interface.conftest import Desk, OpenDesk
 
 
 async def test_plus_and_digits_draw_the_target_and_esc_drops_it(open_desk: OpenDesk) -> None:
@@ -40,7 +43,7 @@ async def test_a_target_that_is_already_so_is_no_target(open_desk: OpenDesk) -> 
 async def test_a_service_is_scaled_followed_verified_and_undone(open_desk: OpenDesk) -> None:
     async with open_desk(scripted.normal()) as desk:
         await desk.plan("down", "plus", "plus", "enter")
-        assert "worker-llm  2 → 4" in desk.text
+        assert "worker-llm   2 → 4 " in desk.text
         assert "34 waiting" in desk.text
         assert "cpu is overcommitted" in desk.text
         assert "python -m workers llm   # as worker-llm-3" in desk.text
@@ -122,7 +125,7 @@ async def test_a_bug_in_the_engine_does_not_end_the_console(open_desk: OpenDesk)
 async def test_production_demands_a_reason(open_desk: OpenDesk) -> None:
     async with open_desk(scripted.production()) as desk:
         desk.engine.elevate(15, "test")
-        await desk.until(lambda: desk.app.view.write, "write access")
+        await desk.until(lambda: desk.app.view.may_write(desk.engine.clock.now()), "write access")
         await desk.plan("down", "plus", "enter")
         assert isinstance(desk.app.focused, Input)
         await desk.press("enter", "y")
@@ -137,7 +140,7 @@ async def test_production_demands_a_reason(open_desk: OpenDesk) -> None:
 async def test_nothing_left_in_production_demands_the_typed_name(open_desk: OpenDesk) -> None:
     async with open_desk(scripted.production()) as desk:
         desk.engine.elevate(15, "test")
-        await desk.until(lambda: desk.app.view.write, "write access")
+        await desk.until(lambda: desk.app.view.may_write(desk.engine.clock.now()), "write access")
         await desk.plan("down", "0", "enter")
         await desk.type("broken")
         await desk.press("enter")
@@ -197,3 +200,119 @@ async def test_a_reached_target_is_forgotten(open_desk: OpenDesk) -> None:
         )
         await desk.sees("3/3")
         assert "2 → 3" not in desk.text
+
+
+async def test_the_wizard_takes_another_target_and_plans_anew(open_desk: OpenDesk) -> None:
+    async with open_desk(scripted.normal()) as desk:
+        await desk.press("down", "s")
+        await desk.sees("worker-llm  stays 2", "nothing to do")
+        await desk.dialog()
+        await desk.press("y")
+        await desk.press("plus", "plus", "plus")
+        await desk.sees("2 → 5", "start-worker-llm-5")
+        await desk.press("minus")
+        await desk.until(lambda: "start-worker-llm-5" not in desk.text, "the plan of 2 → 4")
+        await desk.sees("start-worker-llm-4")
+        await desk.press("3")
+        await desk.until(lambda: "start-worker-llm-4" not in desk.text, "the plan of 2 → 3")
+        await desk.sees("start-worker-llm-3")
+        await desk.until(lambda: _can_confirm(desk), "y means something")
+        await desk.press("y")
+        await desk.until(lambda: desk.asked("submit"), "submitted")
+        assert desk.asked("submit") == [("submit", "worker-llm 2 → 3", "")]
+
+
+async def test_y_means_nothing_until_a_new_plan_can_have_been_read(open_desk: OpenDesk) -> None:
+    async with open_desk(scripted.normal()) as desk:
+        dialog = cast(ScaleDialog, await desk.plan("down", "plus", "enter"))
+        dialog.GUARD_SECONDS = 3600.0  # type: ignore[misc]
+        await desk.press("plus")
+        await desk.sees("start-worker-llm-4")
+        await desk.press("y")
+        assert desk.asked("submit") == []
+
+
+async def test_gradual_and_emergency_are_ways_of_the_same_plan(open_desk: OpenDesk) -> None:
+    async with open_desk(scripted.normal(services=scripted.services(llm=4))) as desk:
+        await desk.plan("down", "1", "enter")
+        await desk.press("g")
+        await desk.sees("■ g gradual")
+        await desk.press("exclamation_mark")
+        await desk.sees("■ ! emergency")
+        await desk.until(lambda: _can_confirm(desk), "y means something")
+        assert desk.asked("plan")[-1] == (
+            "plan", "scale", {"targets": {"worker-llm": 1}, "gradual": True, "emergency": True},
+        )  # fmt: skip
+
+
+async def test_one_key_takes_every_worker_service_to_one(open_desk: OpenDesk) -> None:
+    workers = list(scripted.services(llm=3))
+    workers[2] = scripted.service(
+        "worker-rl", Role.WORKER, scripted.replica("worker-rl-1"), scripted.replica("worker-rl-2")
+    )
+    async with open_desk(scripted.normal(services=tuple(workers))) as desk:
+        await desk.plan("exclamation_mark")
+        await desk.sees("worker-llm 3 → 1, worker-rl 2 → 1", "■ ! emergency")
+        await desk.press("y")
+        await desk.until(lambda: desk.asked("submit"), "submitted")
+        assert desk.asked("plan") == [
+            ("plan", "scale",
+             {"targets": {"worker-llm": 1, "worker-rl": 1}, "emergency": True}),
+        ]  # fmt: skip
+
+
+async def test_an_emergency_cancels_the_running_operation_first(open_desk: OpenDesk) -> None:
+    running = OperationSummary(
+        "op-0003", "scale", OperationState.RUNNING, "start-app-3", scripted.NOW, "ben"
+    )
+    async with open_desk(scripted.normal(operation=running)) as desk:
+        desk.engine.journal = [scripted.operation(OperationState.RUNNING, operation_id="op-0003")]
+        await desk.press("down", "minus")
+        assert "scale is running: settle it first" in desk.footer
+        await desk.plan("exclamation_mark")
+        await desk.press("y")
+        await desk.until(lambda: desk.asked("submit"), "submitted")
+        asked = [what[0] for what in desk.engine.asked]
+        assert asked == ["plan", "preempt", "plan", "submit"]
+
+
+async def test_write_access_that_ends_while_a_plan_is_read_refuses_it(open_desk: OpenDesk) -> None:
+    async with open_desk(scripted.production()) as desk:
+        desk.engine.elevate(1, "test")
+        await desk.until(lambda: desk.app.view.may_write(scripted.NOW), "write access")
+        await desk.sees("WRITE 60s")
+        await desk.plan("down", "plus", "enter")
+        await desk.type("load")
+        await desk.press("enter")
+        desk.engine.clock.advance(61)
+        await desk.sees("READ-ONLY")
+        desk.engine.elevate(0, "over")  # what the engine says when it is asked
+        await desk.press("y")
+        await desk.sees("✗ read-only: this is production", "next: w takes write access")
+        assert desk.engine.journal == []
+
+
+async def test_the_effect_is_shown_from_the_history(open_desk: OpenDesk) -> None:
+    async with open_desk(scripted.normal()) as desk:
+        done = scripted.operation(
+            OperationState.DONE, verified=True, ended_at=scripted.NOW - timedelta(minutes=2)
+        )
+        desk.engine.journal = [done]
+        begun = done.submitted_at
+        desk.engine.history = {
+            "service.worker-llm.ready": [(begun, 2.0), (scripted.NOW, 4.0)],
+            "service.worker-llm.cpu_ratio": [
+                (begun - timedelta(seconds=30), 0.9), (begun, None), (scripted.NOW, 0.55),
+            ],
+            "queue.llm.depth": [(begun - timedelta(hours=1), 7.0), (scripted.NOW, 3.0)],
+        }  # fmt: skip
+        await desk.press("o")
+        await desk.sees("done")
+        await desk.press("enter")
+        await desk.sees(
+            "Before → after", "2m after its end", "ready 2 → 4   cpu 90% → 55%", "waiting – → 3"
+        )
+
+
+def _can_confirm(desk: Desk) -> bool:
+    return isinstance(desk.app.screen, ScaleDialog) and desk.app.screen.can_confirm

@@ -1,0 +1,68 @@
+"""Begin operations: which dialog asks for which verb, and what follows a yes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, cast
+
+from screens.dialogs.plan import PlanDialog
+from screens.dialogs.scale import ScaleDialog, emergency_targets
+from screens.follow import FollowScreen
+from screens.messages import OperationSubmitted, RequestDone
+
+if TYPE_CHECKING:
+    from screens.application import ConsoleApp
+
+
+class Operates:
+    """To be mixed into the app: the operations that are no one screen's business."""
+
+    @property
+    def _app(self) -> ConsoleApp:
+        return cast("ConsoleApp", self)
+
+    def propose(self, dialog: PlanDialog, begun: Callable[[], None] = lambda: None) -> None:
+        """
+        Ask for a change with *dialog* and follow it live when it was confirmed.
+
+        Args:
+            dialog: Asks.
+            begun: Called once it is submitted.
+        """
+
+        def answered(answer: object) -> None:
+            if isinstance(answer, OperationSubmitted):
+                begun()
+                self._app.show_above(FollowScreen(answer.operation.id, answer.operation))
+            elif isinstance(answer, RequestDone):
+                self._app.say(answer.words)
+
+        self._app.push_screen(dialog, answered)
+
+    @property
+    def reason_required(self) -> bool:
+        """Whether a change here has to be given a reason."""
+        return self._app.view.production
+
+    def do_restart_all(self) -> None:
+        """Plan a rolling restart of everything."""
+        self.propose(
+            PlanDialog(
+                "restart",
+                {"all": True},
+                reason_required=self.reason_required,
+                name=self._app.view.environment,
+            )
+        )
+
+    def do_emergency(self) -> None:
+        """Plan the emergency downscale."""
+        snapshot, policy = self._app.view.snapshot, self._app.engine.settings.policy
+        scalable = frozenset(
+            s.name for s in (snapshot.services if snapshot else ()) if policy.bounds(s.name, s.role)
+        )
+        targets = emergency_targets(self._app.view, scalable)
+        if not targets:
+            self._app.say("!: no worker service has more than one replica")
+            return
+        self.propose(ScaleDialog(targets, reason_required=self.reason_required, emergency=True))
