@@ -37,6 +37,7 @@ _CAPABILITIES = (
     "StartsReplicas",
     "RemovesReplica",
     "RestartsReplica",
+    "HasMaintenance",
     "StartsStack",
 )
 

@@ -55,6 +55,25 @@ class Operates:
             )
         )
 
+    def do_maintenance(self) -> None:
+        """Plan to show users the maintenance page, or to take it away."""
+        snapshot = self._app.view.snapshot
+        self._propose_maintenance(on=snapshot is None or not snapshot.maintenance)
+
+    def do_maintenance_off(self) -> None:
+        """Plan to take it away, whatever can be seen of it."""
+        self._propose_maintenance(on=False)
+
+    def _propose_maintenance(self, *, on: bool) -> None:
+        self.propose(
+            PlanDialog(
+                "maintenance",
+                {"on": on},
+                reason_required=self.reason_required,
+                name=self._app.view.environment,
+            )
+        )
+
     def do_emergency(self) -> None:
         """Plan the emergency downscale."""
         snapshot, policy = self._app.view.snapshot, self._app.engine.settings.policy

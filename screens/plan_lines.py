@@ -105,7 +105,7 @@ def present_lines(
         queues = [q for q in snapshot.queues if queue_name and q.name == queue_name]
         lines += paragraph((_queue(q) for q in queues), width, look.text)
         if service.role == "app":
-            lines += paragraph([_requests(snapshot)], width, look.text)
+            lines += paragraph([requests_words(snapshot)], width, look.text)
     return lines
 
 
@@ -155,9 +155,14 @@ def _queue(queue: Queue) -> str:
     )
 
 
-def _requests(snapshot: Snapshot) -> str:
+def requests_words(snapshot: Snapshot) -> str:
+    """Return what users get of the application now."""
     m = snapshot.metrics
     return (
-        f"requests: {rate(m.request_rate)}/s, p95 {latency(m.p95_seconds)}, "
-        f"5xx {percent(m.error_ratio, 1)}"
+        f"requests: {rate(m.request_rate)}/s, {_whole(m.requests_in_flight)} under way, "
+        f"p95 {latency(m.p95_seconds)}, 5xx {percent(m.error_ratio, 1)}"
     )
+
+
+def _whole(value: float | None) -> str:
+    return number(None if value is None else round(value))

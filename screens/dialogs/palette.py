@@ -10,7 +10,7 @@ from textual.widgets import Input
 
 from screens.actions import Action, actions_on
 from screens.dialogs.base import Dialog, Field
-from screens.rendering import fill, put, styled
+from screens.rendering import fill, paragraph, put, styled
 from screens.widgets.footer import Hint
 from screens.widgets.lines import Lines
 
@@ -62,7 +62,12 @@ class PaletteDialog(Dialog[str]):
             put(line, entry.label, 46, style)
             line.append(reason or entry.group, self.look.dim)
             line.truncate(width, overflow="ellipsis")
-            lines.append(fill(line, width, self.look.selected) if place == self._chosen else line)
+            if place != self._chosen:
+                lines.append(line)
+                continue
+            lines.append(fill(line, width, self.look.selected))
+            if reason is not None:
+                lines += paragraph([f"  ↳ {reason}"], width, self.look.warn)
         return lines or [styled(" nothing of that name", self.look.dim)]
 
     def answers(self) -> tuple[Hint, ...]:

@@ -19,8 +19,8 @@ from screens.dialogs.base import Field
 from screens.dialogs.confirm import ConfirmDialog
 from screens.feeds import request
 from screens.messages import OperationSubmitted, PlanMade, RequestDone, RequestFailed
-from screens.plan_lines import plan_lines, plan_risk, present_lines
-from screens.rendering import clean
+from screens.plan_lines import plan_lines, plan_risk, present_lines, requests_words
+from screens.rendering import clean, paragraph
 from screens.widgets.footer import Hint
 
 
@@ -147,8 +147,11 @@ class PlanDialog(ConfirmDialog):
 
     def present(self, width: int) -> list[Text]:
         """Return what is now, of what would change."""
+        snapshot = self.view.snapshot
+        if self.verb == "maintenance" and snapshot is not None:
+            return paragraph([requests_words(snapshot)], width, self.look.text)
         names = sorted(self.plan.expects) if self.plan else ()
-        return present_lines(names, self.view.snapshot, self.look, width)
+        return present_lines(names, snapshot, self.look, width)
 
     def _submit(self, reason: str) -> Message:
         plan = self.plan

@@ -13,10 +13,12 @@ from typing import ClassVar
 from rich.text import Text
 from textual.binding import Binding
 
+from console.domain.advice import Advice, advise
 from console.domain.services import Role
+from screens.advice_lines import advice_lines
 from screens.dialogs.plan import PlanDialog
 from screens.plan_lines import host_lines, present_lines
-from screens.rendering import clean, styled
+from screens.rendering import clean, paragraph, styled
 from screens.view import View
 from screens.widgets.footer import Hint
 
@@ -47,6 +49,7 @@ class ScaleDialog(PlanDialog):
         Binding("plus,equals_sign", "aim(1)", show=False),
         Binding("minus", "aim(-1)", show=False),
         *(Binding(digit, f"aim_at({digit})", show=False) for digit in "0123456789"),
+        Binding("a", "take_advice", show=False),
         Binding("g", "gradual", show=False),
         Binding("exclamation_mark", "emergency", show=False),
     ]
@@ -110,6 +113,14 @@ class ScaleDialog(PlanDialog):
             self.targets[name] = max(0, min(HIGHEST_TARGET, target))
             self._wish_changed()
 
+    def action_take_advice(self) -> None:
+        """Aim at what is advised."""
+        advised = {a.service: a.recommended for a in self._advices() if a.recommended is not None}
+        if self._submitting or self.view.stale(self.now) or not advised:
+            return
+        self.targets |= advised
+        self._wish_changed()
+
     def action_gradual(self) -> None:
         """Watch between two removals, or not."""
         self.gradual = not self.gradual
@@ -146,8 +157,26 @@ class ScaleDialog(PlanDialog):
         snapshot = self.view.snapshot
         return [
             *present_lines(self.targets, snapshot, self.look, width, self.targets),
+            *self._advice(width),
             *host_lines(snapshot, self.look, width),
             self._ways(),
+        ]
+
+    def _advices(self) -> list[Advice]:
+        """Return the advice on each service, from the present picture."""
+        snapshot, policy = self.view.snapshot, self.engine.settings.policy
+        return [advise(name, snapshot, policy) for name in self.targets] if snapshot else []
+
+    def _advice(self, width: int) -> list[Text]:
+        if self.view.stale(self.now) or self.view.failure:
+            return paragraph(["? no advice: the picture is old"], width, self.look.warn)
+        brief = len(self.targets) > 1
+        return [
+            line
+            for advice in self._advices()
+            for line in advice_lines(
+                advice, self.targets[advice.service], self.look, width, brief=brief
+            )
         ]
 
     def _ways(self) -> Text:

@@ -26,7 +26,7 @@ from screens.view import View
 from screens.widgets.lines import Lines
 
 #: Lines of notices at most; the first are the weightiest.
-NOTICES = 3
+NOTICES = 4
 
 
 class Header(Lines):
@@ -122,6 +122,7 @@ def _summary(snapshot: Snapshot) -> str:
 def _notices(view: View, look: Look, now: datetime, width: int) -> list[Text]:
     lines = [
         *_stale_notice(view, look, now),
+        *_maintenance_notice(view, look, now),
         *_operation_notice(view, look, now),
         *_incident_notice(view, look, now),
     ]
@@ -142,6 +143,17 @@ def _stale_notice(view: View, look: Look, now: datetime) -> list[Text]:
     if view.stale(now):
         return [styled(f" ▲ this picture is {old} old: no news since; keys still work ", loud)]
     return []
+
+
+def _maintenance_notice(view: View, look: Look, now: datetime) -> list[Text]:
+    snapshot = view.snapshot
+    if snapshot is None or not snapshot.maintenance:
+        return []
+    start = snapshot.maintenance_since
+    when = f" since {start:%H:%M} UTC, {since(start, now)}" if start is not None else ""
+    loud = look.warn + Style(reverse=True)
+    words = f" ▲ MAINTENANCE{when}: users get the page (503) · m takes it away "
+    return [styled(words, loud)]
 
 
 def _operation_notice(view: View, look: Look, now: datetime) -> list[Text]:

@@ -87,6 +87,15 @@ class CapableRuntime:
     def restart_replica(self, replica: str, grace_seconds: float) -> None:
         raise AssertionError("screens never restart a replica")
 
+    def has_maintenance(self) -> bool:
+        return True
+
+    def set_maintenance(self, *, on: bool) -> None:
+        raise AssertionError("screens never switch anything themselves")
+
+    def maintenance_command(self, *, on: bool) -> str:
+        return f"maintenance page {'on' if on else 'off'}"
+
     def restart_command(self, replica: str, grace_seconds: float) -> str:
         return f"restart {replica}"
 
