@@ -7,7 +7,7 @@ console can show them, also hours later.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -15,6 +15,8 @@ from rich.text import Text
 
 from console.domain.operations import Operation
 from console.domain.services import Role
+from console.domain.settling import SETTLED as HAS_SETTLED
+from console.domain.settling import SETTLING, Settling
 from console.domain.snapshot import Snapshot
 from screens.look import Look
 from screens.rendering import (
@@ -23,6 +25,7 @@ from screens.rendering import (
     duration,
     heading,
     latency,
+    paragraph,
     percent,
     rate,
     size,
@@ -33,7 +36,6 @@ from screens.rendering import (
 BEFORE = timedelta(seconds=90)
 #: A change has shown what it does this long after its end.
 SETTLED = timedelta(minutes=10)
-SETTLING = timedelta(minutes=5)
 #: With more services than this only what they serve is shown.
 _FEW = 3
 
@@ -109,32 +111,35 @@ def settled(operation: Operation, now: datetime) -> bool:
 
 
 def effect_lines(
-    operation: Operation, effects: Sequence[Effect], look: Look, now: datetime, width: int
+    operation: Operation,
+    effects: Sequence[Effect],
+    settling: Settling | None,
+    look: Look,
+    now: datetime,
+    width: int,
 ) -> list[Text]:
     """Return before → after, one line for each subject; nothing when nothing is known."""
     known = [e for e in effects if e.before is not None or e.after is not None]
-    if not known:
+    if not known and settling is None:
         return []
-    subjects: Mapping[str, list[Effect]] = {
-        name: [e for e in known if e.figure.subject == name]
-        for name in dict.fromkeys(e.figure.subject for e in known)
-    }
     lines = [Text(), heading("Before → after", look, _when(operation, now))]
-    for subject, found in subjects.items():
+    for subject in dict.fromkeys(effect.figure.subject for effect in known):
         line = styled(f"   {clean(subject, 40)}", look.text)
-        for effect in found:
+        for effect in known:
+            if effect.figure.subject != subject:
+                continue
             words = effect.figure.words
             line.append(f"   {effect.figure.label} ", look.dim)
             line.append(f"{words(effect.before)} → {words(effect.after)}", look.text)
         line.truncate(width, overflow="ellipsis")
         lines.append(line)
+    if settling is not None:
+        style = {HAS_SETTLED: look.good, SETTLING: look.accent}.get(settling.state, look.warn)
+        lines += paragraph([f"  {clean(settling.words, 400)}"], width, style)
     return lines
 
 
 def _when(operation: Operation, now: datetime) -> str:
     if operation.ended_at is None:
         return "still under way"
-    passed = now - operation.ended_at
-    if passed < SETTLING:
-        return f"{duration(passed.total_seconds())} after its end; settles in 5–10 min, kept here"
-    return f"{duration(min(passed, SETTLED).total_seconds())} after its end"
+    return f"{duration(min(now - operation.ended_at, SETTLED).total_seconds())} after its end"

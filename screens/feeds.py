@@ -17,10 +17,11 @@ from textual.message import Message
 from textual.worker import get_current_worker
 
 from console.domain.operations import Operation, StepEvent
+from console.domain.settling import SETTLING, Settling
 from console.domain.snapshot import AgentState
 from console.errors import ConsoleError
 from console.ports import LogRequest
-from screens.effect import BEFORE, Effect, Figure, Series, effect_of, settled
+from screens.effect import BEFORE, Figure, Series, effect_of, settled
 from screens.log_ring import LogRing
 from screens.messages import (
     EffectSeen,
@@ -238,18 +239,26 @@ class EffectFeed(Feed):
         self.figures: list[Figure] = []
 
     def _run(self, stopped: threading.Event) -> None:
-        told: tuple[Effect, ...] = ()
+        told: object = ()
         while not _ended(stopped):
             operation = self.operation
             if operation is not None:
                 effects = tuple(effect_of(operation, f, self._series(operation, f))
                                 for f in self.figures)  # fmt: skip
-                if effects != told:
-                    told = effects
-                    self._post(EffectSeen(effects))
-                if settled(operation, self._engine.clock.now()):
+                settling = self._settling(operation)
+                if (effects, settling) != told:
+                    told = (effects, settling)
+                    self._post(EffectSeen(effects, settling))
+                going_on = settling is not None and settling.state == SETTLING
+                if settled(operation, self._engine.clock.now()) and not going_on:
                     return
             stopped.wait(EFFECT_INTERVAL_SECONDS)
+
+    def _settling(self, operation: Operation) -> Settling | None:
+        try:
+            return self._engine.settling(operation)
+        except ConsoleError:
+            return None
 
     def _series(self, operation: Operation, figure: Figure) -> Series:
         begun = operation.started_at or operation.submitted_at

@@ -5,6 +5,7 @@ from __future__ import annotations
 from rich.text import Text
 
 from console.domain.operations import Operation, StepEvent
+from console.domain.settling import Settling
 from screens.actions import Action, bindings_on
 from screens.dialogs.confirm import error_lines
 from screens.effect import Effect, effect_lines, figures_for
@@ -38,6 +39,7 @@ class FollowScreen(SettlesOperations, ConsoleScreen):
         self._feed: OperationFeed | None = None
         self._effect_feed: EffectFeed | None = None
         self._effects: tuple[Effect, ...] = ()
+        self._settling: Settling | None = None
 
     def entered(self) -> None:
         """Begin to follow."""
@@ -72,7 +74,7 @@ class FollowScreen(SettlesOperations, ConsoleScreen):
 
     def on_effect_seen(self, message: EffectSeen) -> None:
         """Draw what it did to the figures."""
-        self._effects = message.effects
+        self._effects, self._settling = message.effects, message.settling
         self.redraw()
 
     def on_request_failed(self, message: RequestFailed) -> None:
@@ -94,7 +96,9 @@ class FollowScreen(SettlesOperations, ConsoleScreen):
             words = f" Reading operation {clean(self._operation_id, 40)}…"
             lines += [] if self._failure else [Text(), styled(words, self.look.dim)]
         else:
-            effect = effect_lines(self.operation, self._effects, self.look, self.now, width)
+            effect = effect_lines(
+                self.operation, self._effects, self._settling, self.look, self.now, width
+            )
             lines += operation_lines(
                 self.operation, self._events, self.look, self.now, width, effect
             )

@@ -13,6 +13,7 @@ from textual.message import Message
 
 from console.domain.operations import Operation, StepEvent
 from console.domain.plans import Plan
+from console.domain.settling import Settling
 from console.domain.snapshot import Snapshot
 from console.errors import ConsoleError
 from screens.effect import Effect
@@ -93,11 +94,12 @@ class OperationAdvanced(Message):
 
 
 class EffectSeen(Message):
-    """What the followed operation did to the figures was read from the history."""
+    """What the followed operation did to the figures was read, and whether it settled."""
 
-    def __init__(self, effects: tuple[Effect, ...]) -> None:
+    def __init__(self, effects: tuple[Effect, ...], settling: Settling | None) -> None:
         super().__init__()
         self.effects = effects
+        self.settling = settling
 
 
 class PlanMade(Message):

@@ -21,6 +21,7 @@ from screens.rendering import (
     number,
     paragraph,
     percent,
+    plural,
     put,
     rate,
     size,
@@ -49,10 +50,12 @@ def plan_lines(plan: Plan, look: Look, width: int) -> list[Text]:
     ]
     if not plan.steps:
         return [*lines, styled(" nothing to do: it is so already", look.good)]
-    title = heading(f"{len(plan.steps)} steps", look, "exact commands, in order  ")
+    title = heading(plural(len(plan.steps), "step"), look, "exact commands, in order  ")
     lines += [title.append(f"risk {risk.value}", loud)]
     lines += _steps(plan.steps, look, width)
-    undo = f"u takes it back in {len(plan.undo)} steps" if plan.undo else "cannot be undone"
+    undo = (
+        f"u takes it back in {plural(len(plan.undo), 'step')}" if plan.undo else "cannot be undone"
+    )
     return [*lines, Text(), heading("Undo", look, undo), *_steps(plan.undo, look, width)]
 
 

@@ -10,7 +10,7 @@ from textual.binding import Binding
 from screens.actions import Tier, offered_on
 from screens.dialogs.base import Dialog
 from screens.overview_lines import WIDE
-from screens.rendering import beside, put, styled
+from screens.rendering import beside, paragraph, put, styled
 from screens.widgets.footer import Hint
 
 if TYPE_CHECKING:
@@ -36,21 +36,30 @@ class HelpDialog(Dialog[None]):
         """Return the groups, in two columns where there is room."""
         column = (width - 5) // 2 if width >= WIDE else width - 2
         blocks = self._blocks(column)
+        first = []
+        if self._read_only:
+            words = f"▲ read-only: this is {self.view.environment}; w takes write access"
+            first = [*paragraph([words], width, self.look.warn), Text()]
         if width < WIDE:
-            return [line for block in blocks for line in block]
+            return [*first, *(line for block in blocks for line in block)]
         half = sum(map(len, blocks)) / 2
         left: list[Text] = []
         right: list[Text] = []
         for block in blocks:
             (left if len(left) + len(block) / 2 <= half else right).extend(block)
-        return beside(left, right, column + 1)
+        return [*first, *beside(left, right, column + 1)]
+
+    @property
+    def _read_only(self) -> bool:
+        return self.view.access is not None and not self.view.may_write(self.now)
 
     def _blocks(self, width: int) -> list[list[Text]]:
         groups: dict[str, list[Text]] = {}
         for entry in offered_on(self._screen.NAME, self.view):
             reason = self._screen.why_not(entry)
             style = self.look.text if reason is None else self.look.dim
-            words = entry.label if reason is None else f"{entry.label} ({reason})"
+            why = (reason or "").partition(":")[0] if self._read_only else reason
+            words = entry.label if reason is None else f"{entry.label} ({why})"
             mark = {Tier.CHANGING: " asks", Tier.SEVERE: " asks twice"}.get(entry.tier, "")
             line = put(
                 styled(" "), entry.shown or ":", 7, self.look.strong if reason is None else style

@@ -141,17 +141,22 @@ class PlanDialog(ConfirmDialog):
 
     def content(self, width: int) -> list[Text]:
         """Return what is, what was refused or is missing, and the plan."""
-        outcome = self.outcome(width)
         lines = plan_lines(self.plan, self.look, width) if self.plan else []
-        return [*self.present(width), *outcome, *([Text()] if outcome else []), *lines]
+        return [*self.present(width), *lines]
 
     def present(self, width: int) -> list[Text]:
-        """Return what is now, of what would change."""
+        """Return what is now, of what would change, and what stands in the way."""
         snapshot = self.view.snapshot
         if self.verb == "maintenance" and snapshot is not None:
-            return paragraph([requests_words(snapshot)], width, self.look.text)
-        names = sorted(self.plan.expects) if self.plan else ()
-        return present_lines(names, snapshot, self.look, width)
+            lines = paragraph([requests_words(snapshot)], width, self.look.text)
+        else:
+            names = sorted(self.plan.expects) if self.plan else ()
+            lines = present_lines(names, snapshot, self.look, width)
+        return [*lines, *self.outcome(width)]
+
+    def outcome(self, width: int) -> list[Text]:
+        """Return what stands in the way, apart from what stands above it."""
+        return [line for line in super().outcome(width) if line]
 
     def _submit(self, reason: str) -> Message:
         plan = self.plan

@@ -15,6 +15,8 @@ from textual.binding import Binding
 
 from console.domain.advice import Advice, advise
 from console.domain.services import Role
+from console.operations.capacity import capacity_lines
+from console.operations.request import PlanRequest
 from screens.advice_lines import advice_lines
 from screens.dialogs.plan import PlanDialog
 from screens.plan_lines import host_lines, present_lines
@@ -77,7 +79,9 @@ class ScaleDialog(PlanDialog):
         super().make_plan()
 
     def _words(self, name: str) -> str:
-        return f"{clean(name, 60)} {self._desired(name)} → {self.targets[name]}"
+        desired, target = self._desired(name), self.targets[name]
+        words = f"{clean(name, 60)} {desired}"
+        return words if desired == target else f"{words} → {target}"
 
     def _desired(self, name: str) -> int:
         service = self.view.snapshot.service(name) if self.view.snapshot else None
@@ -157,8 +161,9 @@ class ScaleDialog(PlanDialog):
         snapshot = self.view.snapshot
         return [
             *present_lines(self.targets, snapshot, self.look, width, self.targets),
+            *self.outcome(width),
             *self._advice(width),
-            *host_lines(snapshot, self.look, width),
+            *self._capacity(width),
             self._ways(),
         ]
 
@@ -178,6 +183,16 @@ class ScaleDialog(PlanDialog):
                 advice, self.targets[advice.service], self.look, width, brief=brief
             )
         ]
+
+    def _capacity(self, width: int) -> list[Text]:
+        """Return what one more of a single service needs, and what the host has left."""
+        snapshot = self.view.snapshot
+        service = snapshot.service(next(iter(self.targets))) if snapshot else None
+        if snapshot is None or service is None or len(self.targets) > 1:
+            return host_lines(snapshot, self.look, width)
+        request = PlanRequest(snapshot, self.engine.settings.policy, self.engine.runtime)
+        words = "; ".join(clean(line, 300) for line in capacity_lines(request, service))
+        return paragraph([f"capacity: {words}"], width, self.look.text)
 
     def _ways(self) -> Text:
         line = styled(" ways: ", self.look.dim)

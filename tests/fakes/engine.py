@@ -34,6 +34,7 @@ from console.domain.policy import Policy
 from console.domain.queues import Queue
 from console.domain.readings import HostReading, SourceState, SourceStatus
 from console.domain.services import Health, Replica, ReplicaState, Role, Service
+from console.domain.settling import Settling
 from console.domain.snapshot import AgentState, Overall, Snapshot
 from console.errors import ConsoleError, ReadOnly, Refused
 from console.ports import LogLine, LogRequest
@@ -254,6 +255,13 @@ def normal(**changes: Any) -> Snapshot:
     return replace(picture, **changes)
 
 
+def busy() -> Snapshot:
+    """A queue that has grown beyond what two workers drain."""
+    return normal(
+        queues=(Queue("llm", 120, 2, 96.0, 1.1, 0.8, 2), Queue("rl", 0, 0, None, 0.0, 0.0, 1)),
+    )
+
+
 def empty() -> Snapshot:
     """A stack that was never started."""
     return normal(
@@ -444,6 +452,7 @@ class FakeEngine:
         self.asked: list[tuple[Any, ...]] = []
         self.journal: list[Operation] = []
         self.next_plan: Plan | None = None
+        self.settled: Settling | None = None
         self.history: dict[str, list[tuple[datetime, float | None]]] = {}
         self.log: deque[LogLine] = deque()
         self._events: list[StepEvent] = []
@@ -559,6 +568,9 @@ class FakeEngine:
                 self.journal[place] = replace(found, state=OperationState.CANCELLED)
                 return self.journal[place]
         return None
+
+    def settling(self, operation: Operation) -> Settling | None:
+        return self.settled
 
     def series(self, name: str, seconds: float) -> list[tuple[datetime, float | None]]:
         since = self.clock.now() - timedelta(seconds=seconds)

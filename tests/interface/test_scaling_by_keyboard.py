@@ -11,6 +11,7 @@ from textual.widgets import Input
 
 from console.domain.operations import OperationState, OperationSummary, StepPhase
 from console.domain.services import Role
+from console.domain.settling import Settling
 from console.errors import ConsoleError
 from screens.dialogs.scale import ScaleDialog
 from screens.follow import FollowScreen
@@ -306,13 +307,41 @@ async def test_the_effect_is_shown_from_the_history(open_desk: OpenDesk) -> None
             ],
             "queue.llm.depth": [(begun - timedelta(hours=1), 7.0), (scripted.NOW, 3.0)],
         }  # fmt: skip
+        desk.engine.settled = Settling("settling", scripted.NOW, "settling, 3 min left")
         await desk.press("o")
         await desk.sees("done")
         await desk.press("enter")
         await desk.sees(
-            "Before → after", "2m after its end", "ready 2 → 4   cpu 90% → 55%", "waiting – → 3"
+            "settling, 3 min left",
+            "Before → after",
+            "2m after its end",
+            "ready 2 → 4   cpu 90% → 55%",
+            "waiting – → 3",
         )
 
 
 def _can_confirm(desk: Desk) -> bool:
     return isinstance(desk.app.screen, ScaleDialog) and desk.app.screen.can_confirm
+
+
+async def test_the_advice_is_shown_with_its_arithmetic_and_taken_with_a_key(
+    open_desk: OpenDesk,
+) -> None:
+    async with open_desk(scripted.busy()) as desk:
+        await desk.press("down", "s")
+        await desk.sees("scale up: 120 tasks wait", "▲ 120 tasks wait (limit 50)", "a takes it")
+        await desk.dialog()
+        await desk.press("a")
+        await desk.sees("2 → 4", "start-worker-llm-4", "advised now: 4")
+        assert "a takes it" not in desk.text
+
+
+async def test_an_old_picture_advises_nothing(open_desk: OpenDesk) -> None:
+    async with open_desk(scripted.busy()) as desk:
+        await desk.press("down", "s")
+        await desk.sees("scale up: 120 tasks wait")
+        await desk.dialog()
+        desk.engine.clock.advance(60)
+        await desk.sees("no advice: the picture is old")
+        await desk.press("a")
+        assert "2 → 4" not in desk.text

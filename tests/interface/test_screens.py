@@ -129,7 +129,9 @@ async def test_queues_say_whether_and_when_they_drain(open_desk: OpenDesk) -> No
 async def test_help_is_the_registry_and_says_why_not(open_desk: OpenDesk) -> None:
     async with open_desk(scripted.production(), size=(80, 60)) as desk:
         await desk.press("question_mark")
-        await desk.sees("one replica more in the target (read-only: this is production")
+        await desk.sees(
+            "▲ read-only: this is production", "one replica more in the target (read-only)"
+        )
         await desk.press("escape")
         await desk.until(lambda: isinstance(desk.app.screen, OverviewScreen), "the overview")
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from textual.pilot import Pilot
 
 from console.domain.operations import OperationState, StepPhase
+from console.domain.plans import Risk
+from console.domain.settling import Settling
 from console.domain.snapshot import Snapshot
 from screens.dialogs.base import Dialog
 from tests.fakes import engine as scripted
@@ -106,6 +109,93 @@ def test_the_plan(snap_compare: SnapCompare, size: tuple[int, int]) -> None:
         dialog.redraw()
 
     assert snap_compare(**drawn(scripted.FakeEngine(scripted.normal()), script), terminal_size=size)
+
+
+@SIZES
+def test_the_wizard_with_advice(snap_compare: SnapCompare, size: tuple[int, int]) -> None:
+    async def script(desk: Desk) -> None:
+        dialog = await desk.plan("down", "plus", "enter")
+        dialog.redraw()
+
+    assert snap_compare(**drawn(scripted.FakeEngine(scripted.busy()), script), terminal_size=size)
+
+
+@SIZES
+def test_a_refused_plan(snap_compare: SnapCompare, size: tuple[int, int]) -> None:
+    engine = scripted.FakeEngine(scripted.busy())
+    engine.refusal = scripted.TOO_MANY
+
+    async def script(desk: Desk) -> None:
+        await desk.press("down", "9", "enter")
+        await desk.sees("cannot run 9 replicas")
+        (await desk.dialog()).redraw()
+
+    assert snap_compare(**drawn(engine, script), terminal_size=size)
+
+
+@SIZES
+def test_a_severe_plan_in_production(snap_compare: SnapCompare, size: tuple[int, int]) -> None:
+    engine = scripted.FakeEngine(scripted.production())
+    engine.elevate(15, "test")
+    engine.next_plan = scripted.restart_plan("redis-1", service="redis", risk=Risk.HIGH)
+
+    async def script(desk: Desk) -> None:
+        dialog = await desk.plan("end", "r")
+        dialog.redraw()
+
+    assert snap_compare(**drawn(engine, script), terminal_size=size)
+
+
+@SIZES
+def test_maintenance_seen_by_who_may_not_write(
+    snap_compare: SnapCompare, size: tuple[int, int]
+) -> None:
+    async def script(desk: Desk) -> None:
+        await desk.press("m")
+        await desk.until(lambda: "read-only" in desk.footer, "the refusal")
+
+    picture = scripted.production(
+        scripted.normal(maintenance=True, maintenance_since=scripted.NOW - timedelta(minutes=12))
+    )
+    assert snap_compare(**drawn(scripted.FakeEngine(picture), script), terminal_size=size)
+
+
+@SIZES
+@pytest.mark.parametrize("state", [OperationState.DONE, OperationState.FROZEN])
+def test_how_it_ended(
+    snap_compare: SnapCompare, state: OperationState, size: tuple[int, int]
+) -> None:
+    engine = scripted.FakeEngine(scripted.normal())
+    done = state is OperationState.DONE
+    phases = (StepPhase.DONE, StepPhase.DONE if done else StepPhase.FAILED)
+    ended = scripted.NOW - timedelta(minutes=2)
+    engine.journal = [
+        scripted.operation(
+            state,
+            phases=phases,
+            ended_at=ended,
+            verified=done,
+            outcome_message="4 of 4 ready" if done else "worker-llm-4 is not healthy after 60 s",
+            remedy="" if done else "fragrance logs worker-llm-4",
+        )
+    ]
+    begun = engine.journal[0].submitted_at
+    if done:
+        engine.settled = Settling("settling", scripted.NOW, "settling, 3 min left")
+        engine.history = {
+            "service.worker-llm.ready": [(begun, 2.0), (scripted.NOW, 4.0)],
+            "service.worker-llm.cpu_ratio": [(begun, 0.91), (scripted.NOW, 0.55)],
+            "queue.llm.depth": [(begun, 120.0), (scripted.NOW, 31.0)],
+            "queue.llm.completed_per_second": [(begun, 0.8), (scripted.NOW, 1.6)],
+        }
+
+    async def script(desk: Desk) -> None:
+        await desk.press("o")
+        await desk.sees(state.value)
+        await desk.press("enter")
+        await desk.sees("3 min left" if done else "press r to resume")
+
+    assert snap_compare(**drawn(engine, script), terminal_size=size)
 
 
 @SIZES

@@ -1,0 +1,51 @@
+"""m: the page is shown or taken away, and nobody can overlook that it is shown."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+from console.domain.plans import Plan, Risk, Step
+from tests.fakes import engine as scripted
+from tests.interface.conftest import OpenDesk
+
+ON = Plan(
+    "maintenance",
+    "on",
+    (
+        Step("maintenance-on", "switch_maintenance", command="page on", risk=Risk.HIGH),
+        Step("drain-requests", "drain_requests", command="wait until no request is under way"),
+    ),
+    undo=(Step("maintenance-off", "switch_maintenance", command="page off"),),
+    warnings=("this is production: users get 503 until it is off",),
+)
+
+
+async def test_the_page_is_shown_after_the_environment_was_typed(open_desk: OpenDesk) -> None:
+    async with open_desk(scripted.production()) as desk:
+        desk.engine.elevate(15, "test")
+        await desk.until(lambda: desk.app.view.may_write(scripted.NOW), "write access")
+        desk.engine.next_plan = ON
+        await desk.plan("m")
+        await desk.sees("Maintenance: on", "users get 503", "requests: 12.4/s", "risk high")
+        await desk.type("window")
+        await desk.press("enter")
+        await desk.type("production")
+        await desk.press("enter", "y")
+        await desk.until(lambda: desk.asked("submit"), "submitted")
+        assert desk.asked("plan") == [("plan", "maintenance", {"on": True})]
+
+
+async def test_a_page_that_is_shown_is_in_every_header_and_m_takes_it_away(
+    open_desk: OpenDesk,
+) -> None:
+    shown = scripted.normal(
+        maintenance=True, maintenance_since=scripted.NOW - timedelta(minutes=12)
+    )
+    async with open_desk(shown) as desk:
+        for key in ("l", "t", "o", "v"):
+            await desk.press(key)
+            await desk.sees("MAINTENANCE since 03:00 UTC, 12m: users get the page (503)")
+        desk.engine.next_plan = replace(ON, summary="off")
+        await desk.plan("m")
+        assert desk.asked("plan") == [("plan", "maintenance", {"on": False})]
