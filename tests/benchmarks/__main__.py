@@ -21,6 +21,8 @@ from tests.stack import Stack
 
 #: Files of this package that measure the real stack on the embedded runtime; they share one.
 ON_STACK = ("startup", "status", "console", "idle", "death", "scale")
+#: Those that simulate what they need.
+ALONE = ("autoscale",)
 #: Those that bring what they need themselves; they need a Docker Engine.
 ON_ENGINE = ("images", "containers", "operating")
 
@@ -31,7 +33,7 @@ def main() -> int:
     parser.add_argument("names", nargs="*", metavar="NAME")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
-    known = ON_STACK + ON_ENGINE
+    known = ON_STACK + ALONE + ON_ENGINE
     unknown = set(arguments.names) - set(known)
     if unknown:
         print(f"unknown benchmark {sorted(unknown)}; one of {known}", file=sys.stderr)
@@ -42,7 +44,7 @@ def main() -> int:
         for name in arguments.names or known:
             print(f"measuring {name} …", file=sys.stderr)
             measure = import_module(f"tests.benchmarks.{name}").measure
-            if name in ON_ENGINE:
+            if name in ALONE + ON_ENGINE:
                 figures += measure()
                 continue
             stack = stack or open_until_end.enter_context(running_stack())
