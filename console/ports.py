@@ -252,6 +252,9 @@ class StartsStack(Protocol):
             progress: Called with one line per thing done.
         """
 
+    def wanted(self) -> bool:
+        """Whether it was started and not stopped since, whatever runs now."""
+
     def take_down(self, progress: Callable[[str], None], timeout_seconds: float) -> None:
         """Stop every replica and the supervision; data stays.  Idempotent."""
 

@@ -13,7 +13,7 @@ from datetime import datetime
 from console.cli.main import SHOW_CONSOLE, Commands, Invocation, add_command
 from console.domain.lifecycle import ACTIVE, busy_with
 from console.domain.operations import Change
-from console.domain.services import Health, Service
+from console.domain.services import Health, ReplicaState, Service, Topology
 from console.domain.snapshot import Snapshot
 from console.domain.text import plain_text
 from console.engine import Engine
@@ -26,6 +26,8 @@ HEALTHY_SECONDS = 120.0
 STOP_SECONDS = 90.0
 POLL_SECONDS = 0.2
 LOG_LINES = 5
+#: Up to so many replicas are named; more are counted.
+NAMED = 8
 
 
 def register(commands: Commands) -> None:
@@ -49,7 +51,11 @@ def run_start(call: Invocation) -> int:
     settings = _settings_to_start(call)
     engine = call.build_engine(settings)
     runtime = _stack_of(engine)
-    was_running = engine.runtime.topology().running
+    before = engine.runtime.topology()
+    was_running = before.running
+    lost = _lost(before) if runtime.wanted() else []
+    if lost:
+        _say(f"should run and does not: {'; '.join(lost)}")
     try:
         record_runtime(settings, engine.runtime.name)
         runtime.bring_up(_say)
@@ -61,11 +67,17 @@ def run_start(call: Invocation) -> int:
     except KeyboardInterrupt:
         _say("interrupted here; what was started goes on: fragrance status, fragrance stop")
         raise
-    if not was_running:
-        _record(engine, "start", "done", call.args.reason)
+    back = _brought_back(before, engine.runtime.topology()) if lost else []
+    message = "already running" if was_running else "started"
+    if back:
+        named = ", ".join(back) if len(back) <= NAMED else f"{len(back)} replicas"
+        message = f"brought back {named}"
+    if back or not was_running:
+        what = f"start: {message}" if back else "start"
+        _record(engine, what, "done", call.args.reason)
     outcome = _Outcome(
         "start",
-        "already running" if was_running else "started",
+        message,
         time.monotonic() - began,
         "fragrance status",
         dict(snapshot.endpoints),
@@ -102,6 +114,32 @@ def run_stop(call: Invocation) -> int:
     else:
         outcome.print_words()
     return 0
+
+
+def _lost(topology: Topology) -> list[str]:
+    """Return what should run and does not, in words, of a stack that should."""
+    lost = []
+    for service in topology.services:
+        staying = [r for r in service.replicas if r.state is not ReplicaState.STOPPING]
+        lost += [
+            f"{r.name} ({plain_text(r.exit_reason) or r.state.value})"
+            for r in staying
+            if r.state in {ReplicaState.EXITED, ReplicaState.BACKOFF}
+        ]
+        if (missing := service.desired - len(staying)) > 0:
+            lost.append(f"{service.name} lacks {missing} of {service.desired}")
+    return lost
+
+
+def _brought_back(before: Topology, after: Topology) -> list[str]:
+    """Return the replicas that run now in another process than before, or in their first."""
+    old = {(r.name, r.id, r.pid, r.started_at) for s in before.services for r in s.replicas}
+    return [
+        r.name
+        for s in after.services
+        for r in s.replicas
+        if r.state is ReplicaState.RUNNING and (r.name, r.id, r.pid, r.started_at) not in old
+    ]
 
 
 def wait_until_healthy(engine: Engine, since: datetime, timeout_seconds: float) -> Snapshot:

@@ -319,6 +319,9 @@ class FakeRuntime(FakeLimits):
         self._running = self._supervised = self._seeded = True
         self._notify()
 
+    def wanted(self) -> bool:
+        return self._running
+
     def take_down(self, progress: Callable[[str], None], timeout_seconds: float) -> None:
         self._reach()
         self.commands.append(("take_down",))

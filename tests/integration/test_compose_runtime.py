@@ -133,6 +133,62 @@ def status(project: ToyProject) -> int:
     return httpx.get(f"http://127.0.0.1:{project.port}/", timeout=10).status_code
 
 
+def test_a_start_after_a_crash_brings_back_what_is_missing_and_nothing_else(
+    project: ToyProject,
+) -> None:
+    scale(project, "app=3")
+    kept = project.containers("nginx") | project.containers("app")
+    lost = [f"{project.name}-{name}" for name in ("app-1", "app-2", "store-1")]
+    kept = {name: identity for name, identity in kept.items() if name not in lost}
+    before = docker("inspect", "--format", "{{.State.StartedAt}}", *kept.values())
+    docker("kill", lost[0])
+    docker("rm", "--force", *lost[1:])
+
+    started = project.stack.fragrance("start", "--detach", "--reason", "it crashed", timeout=120)
+
+    assert started.returncode == 0, started.stderr
+    assert "should run and does not" in started.stderr
+    assert "brought back app-1, app-2, store-1" in started.stdout
+    assert (project.containers("nginx") | project.containers("app")).items() >= kept.items()
+    assert docker("inspect", "--format", "{{.State.StartedAt}}", *kept.values()) == before
+    assert len(project.containers("app")) == 3
+    assert len(project.containers("store")) == 1
+    changes = project.stack.status()["changes"]
+    assert changes[0]["what"] == "start: brought back app-1, app-2, store-1"
+
+
+def test_everything_that_was_killed_comes_back(project: ToyProject) -> None:
+    scale(project, "app=2")
+    names = ("nginx", "app", "store")
+    there = {name: project.containers(name) for name in names}
+    docker("kill", *(identity for found in there.values() for identity in found.values()))
+
+    started = project.stack.fragrance("start", "--detach", timeout=120)
+
+    assert started.returncode == 0, started.stderr
+    assert {name: project.containers(name) for name in names} == there
+    assert status(project) == 200
+
+
+def test_what_crashes_for_its_configuration_is_made_anew_once_that_is_mended(
+    project: ToyProject,
+) -> None:
+    scale(project, "app=2")
+    kept, good = project.containers("app"), project.file.read_text()
+    docker("rm", "--force", *project.containers("store").values())
+    try:
+        project.file.write_text(good.replace("[sleep, infinity]", "[sleep, nonsense]"))
+        docker("compose", "--file", str(project.file), "up", "--detach", "--no-deps", "store")
+    finally:
+        project.file.write_text(good)
+
+    started = project.stack.fragrance("start", "--detach", timeout=120)
+
+    assert started.returncode == 0, started.stderr
+    assert "out of date: store-1" in started.stderr
+    assert project.containers("app") == kept
+
+
 def test_a_configuration_that_nginx_declines_changes_nothing(project: ToyProject) -> None:
     scale(project, "app=2")
     config = project.directory / "nginx.conf"

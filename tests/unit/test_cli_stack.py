@@ -151,6 +151,32 @@ def test_a_second_start_changes_and_records_nothing(
     assert len(bench.journal.changes) == 1
 
 
+def test_a_start_after_a_crash_says_what_it_brings_back_and_records_it(
+    bench: Bench, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bench.run("start", "--detach")
+    bench.runtime.crash("app-1")
+    capsys.readouterr()
+
+    assert bench.run("start", "--json", "--reason", "host died") == 0
+
+    told = capsys.readouterr()
+    assert "should run and does not: app-1 (killed by SIGKILL)" in told.err
+    assert json.loads(told.out)["message"] == "brought back app-1"
+    change = bench.journal.changes[-1]
+    assert (change.what, change.outcome) == ("start: brought back app-1", "done")
+    assert change.reason == "host died"
+
+
+def test_a_start_after_a_stop_brings_nothing_back_that_was_lost(bench: Bench) -> None:
+    bench.run("start", "--detach")
+    bench.run("stop")
+
+    assert bench.run("start", "--json") == 0
+
+    assert [change.what for change in bench.journal.changes] == ["start", "stop", "start"]
+
+
 def test_a_start_that_does_not_get_healthy_says_what_and_fails(
     bench: Bench, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -10,10 +10,12 @@ from console.errors import Busy, ConsoleError
 from console.modes import make_directory
 from console.runtimes.compose.agent_keeper import keep_agent, let_agent_go
 from console.runtimes.compose.containers import Container, ContainerTable
+from console.runtimes.compose.daemon import Daemon
 from console.runtimes.compose.desired import DesiredFile
 from console.runtimes.compose.keeper import keeper_lock
 from console.runtimes.compose.model import Model, ModelFile
 from console.runtimes.compose.observe import desired_names
+from console.runtimes.compose.outdated import remove_outdated
 from console.runtimes.compose.project import NAME_FILE, ComposeProject
 from console.runtimes.compose.replicas import Replicas
 from console.runtimes.compose.routing import Routing
@@ -50,6 +52,7 @@ class Stack:
 
     settings: Settings
     project: ComposeProject
+    daemon: Daemon
     model: ModelFile
     table: ContainerTable
     desired: DesiredFile
@@ -67,8 +70,8 @@ def bring_up(stack: Stack, progress: Progress) -> None:
     """
     Make what is missing and start every replica that should run; idempotent.
 
-    What runs is left alone.  What is stopped is made anew where its configuration or
-    image has changed since; its data is in volumes.
+    What runs is left alone.  What is stopped, or crashes again and again, is made anew
+    where its configuration or image has changed since; its data is in volumes.
 
     Raises:
         Refused: Before anything was started.
@@ -132,9 +135,21 @@ def take_down(stack: Stack, progress: Progress, timeout_seconds: float) -> None:
         progress("stopped; data stays")
 
 
-def start_again(stack: Stack) -> None:
-    """Start the containers that are there, in the order they need each other."""
-    stack.project.run("start", timeout_seconds=START_AGAIN_SECONDS)
+def start_again(stack: Stack) -> bool:
+    """
+    Start the containers that are there, in the order they need each other.
+
+    Returns:
+        False when somebody is starting or stopping the stack just now, who will do it.
+    """
+    lock = FileLock(stack.project.state / "change.lock")
+    if not lock.acquire(0):
+        return False
+    with lock:
+        if not stack.desired.wanted_up():
+            return False
+        stack.project.run("start", timeout_seconds=START_AGAIN_SECONDS)
+        return True
 
 
 def _start(stack: Stack, model: Model, containers: Sequence[Container], progress: Progress) -> None:
@@ -143,6 +158,9 @@ def _start(stack: Stack, model: Model, containers: Sequence[Container], progress
     stack.desired.want(up=True)
     stack.replicas.finish_removals(containers)
     keep = ["--no-recreate"] if any(c.alive for c in containers) else []
+    if keep and (outdated := remove_outdated(stack.daemon, model, containers)):
+        progress(f"made anew, because they are out of date: {', '.join(outdated)}")
+        containers = stack.look(model)
     if stack.project.ours:
         up = ["up", "--detach", "--no-build", *keep]
         stack.project.stream([*up, "--wait", *STORES], progress, STORES_SECONDS, PROFILES)
@@ -199,10 +217,13 @@ def _start_missing(stack: Stack, model: Model) -> None:
     present = _names(stack, model, containers)
     desired = stack.desired.read()
     for service in model.services:
-        if service.name not in desired.replicas:
+        names = present.get(service.name, [])
+        if service.one_shot or not (names or service.name in desired.replicas):
             continue
-        for name in desired.replicas[service.name]:
-            if name not in present.get(service.name, []):
+        if service.profiles and service.name not in desired.replicas:
+            continue
+        for name in desired_names(service, desired, names):
+            if name not in names:
                 stack.replicas.start(model, service, name, {}, containers)
 
 

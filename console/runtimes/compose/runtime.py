@@ -76,6 +76,7 @@ class ComposeRuntime:
         self._stack = Stack(
             settings=settings,
             project=self._project,
+            daemon=self._daemon,
             model=self._model,
             table=self._table,
             desired=self._desired,
@@ -296,6 +297,10 @@ class ComposeRuntime:
         """Make what is missing and start everything; see :mod:`.bring_up`."""
         bring_up(self._stack, progress)
 
+    def wanted(self) -> bool:
+        """Whether the stack was started here and not stopped since."""
+        return self._desired.wanted_up()
+
     def take_down(self, progress: Callable[[str], None], timeout_seconds: float) -> None:
         """Stop agent and containers; containers, their logs and all data stay."""
         take_down(self._stack, progress, timeout_seconds)
@@ -315,8 +320,7 @@ class ComposeRuntime:
         self._replicas.finish_removals(containers)
         if not containers or any(c.alive or c.state == "created" for c in containers):
             return False
-        start_again(self._stack)
-        return True
+        return start_again(self._stack)
 
     # -------------------------------------------------------------------------
 

@@ -289,6 +289,10 @@ class EmbeddedRuntime:
             progress,
         )
 
+    def wanted(self) -> bool:
+        """Whether the stack was started and not stopped since."""
+        return wanted_up(self._layout)
+
     def take_down(self, progress: Callable[[str], None], timeout_seconds: float) -> None:
         """Stop agent, replicas and supervisor; data stays."""
         take_down(self._layout, progress, timeout_seconds)
