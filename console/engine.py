@@ -268,9 +268,13 @@ class Engine:
         if operation is not None:
             raise busy_with(operation)
 
-    def preempt(self, timeout_seconds: float = 120.0) -> Operation | None:
+    def preempt(self, timeout_seconds: float = 120.0, reason: str = "") -> Operation | None:
         """
         Cancel the operation at work, if any, and wait until it has gone back.
+
+        Args:
+            timeout_seconds: How long it may take to its next step boundary and back.
+            reason: Why; recorded.
 
         Returns:
             What was cancelled, None when nothing was at work.
@@ -284,7 +288,7 @@ class Engine:
         if operation is None:
             return None
         if operation.state in ACTIVE:
-            self.journal.request_cancel(operation.id)
+            self._request_cancel(operation, reason)
         deadline = self.clock.monotonic() + timeout_seconds
         while (now := self.journal.operation(operation.id)).state in ACTIVE:
             if self.clock.monotonic() >= deadline:
@@ -310,8 +314,8 @@ class Engine:
         """Tell whether what was scaled has settled; None when nothing is followed."""
         return settling(self.journal, operation, self.settings.policy, self.clock)
 
-    def cancel(self, operation_id: str) -> None:
-        """Ask a running operation to stop at its next step boundary and go back."""
+    def cancel(self, operation_id: str, reason: str = "") -> None:
+        """Ask a running operation to stop at its next step boundary and go back; recorded."""
         self.require_write()
         operation = self.journal.operation(operation_id)
         if operation.finished:
@@ -319,7 +323,21 @@ class Engine:
                 f"operation {operation_id} is already {operation.state.value}",
                 unchanged="nothing was changed",
             )
-        self.journal.request_cancel(operation_id)
+        self._request_cancel(operation, reason)
+
+    def _request_cancel(self, operation: Operation, reason: str) -> None:
+        """The outcome is its runner's to record; that it was asked for, and by whom, is ours."""
+        self.journal.request_cancel(operation.id)
+        self.journal.record(
+            Change(
+                at=self.clock.now(),
+                actor=str(self.actor),
+                what=f"cancel {operation.verb} {operation.plan.summary}",
+                outcome="asked",
+                reason=reason,
+                operation_id=operation.id,
+            )
+        )
 
     def resume(self, operation_id: str, reason: str = "") -> None:
         """Run an interrupted or frozen operation again; what is true is skipped."""

@@ -103,7 +103,7 @@ def _change(call: Invocation, verb: str, wish: dict[str, Json]) -> int:
         print(f"warning: {running.id} ({running.plan.summary}) is cancelled first", file=sys.stderr)
     confirm(call, f"{verb} {plan.summary}")
     if running is not None:
-        cancelled = engine.preempt()
+        cancelled = engine.preempt(reason=call.args.reason)
         if cancelled is not None:
             say(f"{cancelled.id} is {cancelled.state.value}; planning anew")
         plan = engine.plan(verb, wish)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, NoReturn, TypeAlias
 
-from console.errors import ConsoleError, UsageError
+from console.errors import ConsoleError, Unreachable, UsageError
 from console.modes import adopt_umask
 from console.settings import PROJECT, Settings, load_settings
 
@@ -159,6 +159,15 @@ def main(
     except ConsoleError as error:
         report(error)
         return error.exit_code, settings
+    except PermissionError as error:
+        # A single file that is not as the state's own: its message is no traceback's.
+        refusal = Unreachable(
+            f"{error.filename or 'a file of the state'}: {error.strerror}",
+            unchanged="nothing more was done",
+            remedy=f"ls -ld {error.filename or 'DIR'}; see RUNBOOK.md, several operators",
+        )
+        report(refusal)
+        return refusal.exit_code, settings
     except KeyboardInterrupt:
         return 130, settings
     except BrokenPipeError:

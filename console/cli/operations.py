@@ -197,7 +197,7 @@ def run_cancel(call: Invocation) -> int:
         operation = engine.operation(call.args.id)
         confirm(call, f"cancel {operation.id} ({operation.plan.summary})")
         seen = last_event_id(engine, operation.id)
-        engine.cancel(operation.id)
+        engine.cancel(operation.id, call.args.reason)
         return follow(call, engine, operation.id, seen)
 
     return reporting_end(call, "cancel", cancel)

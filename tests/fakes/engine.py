@@ -596,8 +596,8 @@ class FakeEngine:
             if e.operation_id == operation_id and e.event_id > after_event_id
         ]
 
-    def cancel(self, operation_id: str) -> None:
-        self._change("cancel", operation_id)
+    def cancel(self, operation_id: str, reason: str = "") -> None:
+        self._change("cancel", operation_id, reason)
 
     def resume(self, operation_id: str, reason: str = "") -> None:
         self._change("resume", operation_id, reason)

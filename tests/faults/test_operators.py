@@ -6,6 +6,7 @@ import grp
 import json
 import os
 import stat
+import subprocess
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -15,6 +16,7 @@ import pytest
 from console.journal.liveness import runner_is_alive
 from tests.operators import Operators, operators
 from tests.stack import wait_for
+from tests.toy_compose import ToyProject
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="making OS users takes root")
 
@@ -42,6 +44,13 @@ def listed(ops: Operators, user: str) -> list[dict[str, Any]]:
     return found
 
 
+def audited(ops: Operators, user: str) -> list[dict[str, Any]]:
+    done = ops.run(user, "audit", "show", "--json")
+    assert done.returncode == 0, done.stderr
+    found: list[dict[str, Any]] = json.loads(done.stdout)
+    return found
+
+
 def test_of_two_operators_in_the_same_second_one_runs_and_the_other_is_told(
     ops: Operators,
 ) -> None:
@@ -63,12 +72,17 @@ def test_of_two_operators_in_the_same_second_one_runs_and_the_other_is_told(
         ops.fragrance(user, "operations", "follow", running["id"], "--json")
         for user in (ops.anna, ops.ben, ops.ben)
     ]
-    cancelled = ops.run(loser, "operations", "cancel", running["id"], "--yes")
+    cancelled = ops.run(loser, "operations", "cancel", running["id"], "--yes", "--reason", "no")
     assert cancelled.returncode == 1, cancelled.stderr
     ends = [json.loads(p.communicate(timeout=60)[0].splitlines()[-1]) for p in followers]
     assert {end["outcome"] for end in ends} == {"cancelled"}
     end = json.loads(racing[winner].communicate(timeout=60)[0].splitlines()[-1])
     assert end["operation_id"] == running["id"]
+    told = [e for e in audited(ops, winner) if e["operation_id"] == running["id"]]
+    assert [(e["actor"]["user"], e["outcome"], e["reason"]) for e in told] == [
+        (winner, "cancelled", "race"),
+        (loser, "asked", "no"),
+    ]
 
 
 def test_what_one_left_interrupted_another_takes_over_and_takes_back(ops: Operators) -> None:
@@ -87,8 +101,7 @@ def test_what_one_left_interrupted_another_takes_over_and_takes_back(ops: Operat
     undone = ops.run(ops.anna, "operations", "undo", left["id"], "--yes")
     assert undone.returncode == 0, undone.stderr
 
-    audit = json.loads(ops.run(ops.ben, "audit", "show", "--json").stdout)
-    mine = [entry for entry in audit if entry["operation_id"] == left["id"]]
+    mine = [entry for entry in audited(ops, ops.ben) if entry["operation_id"] == left["id"]]
     done = next(entry for entry in mine if entry["outcome"] == "done" and entry["details"])
     assert done["actor"]["user"] == ops.ben
     assert done["details"]["submitted_by"] == ops.anna
@@ -161,3 +174,43 @@ def test_another_ones_hung_runner_is_theirs_or_roots_to_end(ops: Operators) -> N
         ops.run(ops.ben, "operations", "cancel", running, "--yes")
         command.communicate(timeout=60)
     assert not runner_is_alive(ops.state)
+
+
+@pytest.mark.docker
+def test_containers_are_operated_by_every_member(ops: Operators) -> None:
+    ops.may_use_docker()
+    directory = ops.state.parent / "project"
+    subprocess.run(
+        ["install", "-d", "-m", "2770", "-g", ops.group, str(directory / ".fragrance")],
+        check=True,
+        timeout=30,
+    )
+    toy = ToyProject(directory)
+    for path in toy.state.rglob("*"):
+        path.chmod(0o2775 if path.is_dir() else 0o664)  # as nginx inside needs to read them
+    (toy.state / "compose").chmod(0o2770)
+
+    def run(user: str, *words: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-B", "-m", "console", *words, "--file", str(toy.file)]
+        process = ops.start(user, [*command, "--state", str(toy.state)])
+        out, err = process.communicate(timeout=240)
+        assert "Traceback" not in err
+        return subprocess.CompletedProcess(command, process.returncode, out, err)
+
+    try:
+        started = run(ops.anna, "start", "--detach")
+        assert started.returncode == 0, started.stderr
+        scaled = run(ops.ben, "scale", "app=1", "--yes", "--reason", "quiet")
+        assert scaled.returncode == 0, scaled.stderr
+        assert len(toy.members()) == 1
+        undone = run(ops.anna, "operations", "undo", "op-1", "--yes")
+        assert undone.returncode == 0, undone.stderr
+        assert len(toy.members()) == 2
+        # The agent is Anna's process.
+        assert run(ops.ben, "stop", "--yes").returncode == 3
+        assert run(ops.carl, "status").returncode == 5
+        others = [p for p in toy.state.rglob("*") if p.lstat().st_mode & stat.S_IRWXO]
+        assert {p.relative_to(toy.state).parts[:2] for p in others} == {("compose", "nginx")}
+        assert run(ops.anna, "stop", "--yes").returncode == 0
+    finally:
+        toy.remove()

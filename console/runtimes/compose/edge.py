@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import socket
+import stat
 import subprocess
 import tempfile
 from collections.abc import Callable, Mapping
@@ -58,7 +59,9 @@ def prepare_edge(
     for part in (directory, *(directory / n for n in ("upstreams", "tls", "maintenance"))):
         part.mkdir(exist_ok=True)
         # Read by another user inside; the state directory itself is closed.
-        part.chmod(0o2775 if is_shared(directory.parent) else 0o755)
+        mode = 0o2775 if is_shared(directory.parent) else 0o755
+        if stat.S_IMODE(part.stat().st_mode) != mode:  # only its owner may, and need not again
+            part.chmod(mode)
     if write_limits(directory, variables):
         progress("wrote the limits of the edge; nginx that runs takes them at its next reload")
     _put_missing(directory / "maintenance" / "page.html", PAGE)
