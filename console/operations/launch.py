@@ -9,6 +9,7 @@ a user leaves behind.
 from __future__ import annotations
 
 import os
+import pwd
 import select
 import shutil
 import subprocess
@@ -28,6 +29,10 @@ from console.settings import PROJECT, Settings
 START_TIMEOUT_SECONDS = 10.0
 #: The log is begun anew above this size; one older file is kept.
 LOG_LIMIT_BYTES = 512 * 1024
+
+#: There while systemd runs this host, and the users whose processes outlive their logins.
+SYSTEMD = Path("/run/systemd/system")
+LINGER = Path("/var/lib/systemd/linger")
 
 #: What the runner writes into the pipe once it holds the lock.
 READY = b"ready\n"
@@ -131,11 +136,17 @@ def _last_words(path: Path, position: int) -> str:
 
 
 def _scope() -> list[str]:
-    """Return the prefix that puts a process into a scope of its own, [] where there is none."""
+    """
+    Return the prefix that puts a process into a scope of its own, [] where none is safer.
+
+    A user's scope ends with that user's last login, unless they linger; a plain session
+    does not, unless logind is told to kill what users leave behind.
+    """
     program = shutil.which("systemd-run")
-    if program is None or not Path("/run/systemd/system").is_dir():
+    if program is None or not SYSTEMD.is_dir() or not (os.geteuid() == 0 or _lingers()):
         return []
-    prefix = [program, *([] if os.getuid() == 0 else ["--user"]), "--scope", "--quiet", "--collect"]
+    prefix = [program, *([] if os.geteuid() == 0 else ["--user"])]
+    prefix += ["--scope", "--quiet", "--collect"]
     try:
         works = subprocess.run(
             [*prefix, "true"],
@@ -148,3 +159,10 @@ def _scope() -> list[str]:
     except (OSError, subprocess.TimeoutExpired):
         return []
     return prefix if works.returncode == 0 else []
+
+
+def _lingers() -> bool:
+    try:
+        return (LINGER / pwd.getpwuid(os.geteuid()).pw_name).exists()
+    except (KeyError, OSError):
+        return False
