@@ -122,6 +122,7 @@ services:
     image: fragrance-base-python:local
     command: [sleep, infinity]
     init: true
+    environment: {{MARK: "${{MARK:-}}"}}
     labels:
       console.role: other
       console.url: "redis://:{{secret:token}}@{{address}}:6379/0"

@@ -76,7 +76,7 @@ def _known(call: Invocation) -> tuple[Setting, ...]:
         raise NotSupported(
             f"the runtime {runtime.name} has no settings that can be changed",
             unchanged="nothing was changed",
-            remedy="give them to fragrance start as environment variables; see .env.example",
+            remedy="fragrance doctor",
         )
     return runtime.settings()
 

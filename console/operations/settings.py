@@ -67,7 +67,7 @@ def plan_settings(request: PlanRequest) -> Plan:
         undo = [*replacement.undo, *undo]
         warnings += [w for w in replacement.warnings if w not in warnings]
     if not services:
-        warnings.append("no replica that runs is concerned: nothing is replaced")
+        warnings.append("no replica that runs is replaced for it")
     if request.snapshot.environment in {"prod", "production"}:
         warnings.append(f"this is {request.snapshot.environment}")
     names = ", ".join(s.name for s in services)

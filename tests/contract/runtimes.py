@@ -123,6 +123,7 @@ class SmallBlueprint:
                 role=Role.WORKER,
                 labels={"console.role": "worker"},
                 program=self.program("job", grace=5),
+                settings=("LOG_LEVEL",),
             ),
         )
 

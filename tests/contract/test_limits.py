@@ -10,7 +10,7 @@ from typing import Protocol
 import pytest
 
 from console.domain.services import Limits, ReplicaFact, ReplicaState, Role, ServiceFact
-from console.errors import ConsoleError, UsageError
+from console.errors import ConsoleError, Refused, UsageError
 from console.ports import HasSettings, Runtime, SetsLimits, StartsReplicas, StartsStack
 from tests.contract.runtimes import compose, docker, embedded
 from tests.fakes.runtime import FakeRuntime
@@ -178,6 +178,38 @@ def test_what_is_declined_changes_nothing(bench: Bench) -> None:
     assert bench.replica("other-1") == before
 
 
-def test_the_embedded_runtime_sets_no_limits(tmp_path: Path) -> None:
-    runtime: object = embedded(tmp_path / "state").runtime
+def test_the_embedded_runtime_has_settings_that_last_and_no_limits(tmp_path: Path) -> None:
+    subject = embedded(tmp_path / "state")
+    runtime: Subject = subject.runtime  # type: ignore[assignment]  # it has settings alone
+    assert isinstance(runtime, HasSettings)
     assert not isinstance(runtime, SetsLimits)
+    with pytest.raises(Refused, match="nothing was started"):
+        runtime.settings()
+
+    def level(replica: str) -> str:
+        code = "import os; print(os.environ.get('LOG_LEVEL'))"
+        return runtime.exec(replica, ["python", "-c", code], SECONDS).output.strip()
+
+    try:
+        runtime.bring_up(lambda _: None)
+        assert runtime.topology().settings == {}
+        assert runtime.concerned({"LOG_LEVEL": "DEBUG"}) == ("job",)
+        assert runtime.concerned({"LOG_LEVEL": None, "OTHER": "1"}) == ()
+        runtime.write_settings({"LOG_LEVEL": "DEBUG"})
+        runtime.write_settings({"LOG_LEVEL": "DEBUG"})
+        assert runtime.topology().settings == {"LOG_LEVEL": "DEBUG"}
+        known = {s.name: s for s in runtime.settings()}
+        assert known["LOG_LEVEL"].value == "DEBUG"
+        assert "json or human" in known["LOG_LEVEL"].explanation
+        assert known["SECRET_KEY"].secret
+        runtime.start_replica("job", "job-2", {})
+        assert (level("job-1"), level("job-2")) == ("None", "DEBUG")
+
+        runtime.take_down(lambda _: None, 10)
+        runtime.bring_up(lambda _: None)
+        assert runtime.topology().settings == {"LOG_LEVEL": "DEBUG"}
+        assert level("job-1") == "DEBUG"
+        runtime.write_settings({"LOG_LEVEL": None})
+        assert runtime.topology().settings == {}
+    finally:
+        runtime.take_down(lambda _: None, 10)

@@ -90,6 +90,7 @@ def test_one_crash_of_each_kind_is_survived(harness: FaultHarness) -> None:
         ("scale", {"targets": {"worker-llm": 3}, "hold_seconds": 0}),
         ("scale", {"targets": {"worker-llm": 0, "app": 3}, "hold_seconds": 0}),
         ("restart", {"services": ["app", "worker-llm"], "hold_seconds": 0}),
+        ("settings", {"values": {"LLM_MAX_BATCH_SIZE": "4"}, "hold_seconds": 0}),
         ("restart", {"complete": True, "hold_seconds": 0}),
     ],
 )

@@ -82,6 +82,7 @@ class ToyBlueprint:
                 replicas=2,
                 labels={"console.role": "app", "console.drain": "http"},
                 program=Program(command=("sleep", "86400"), directory=directory, grace_seconds=5),
+                settings=("CACHE_TTL",),
             ),
             ServiceDefinition(
                 name="worker-llm",
@@ -96,6 +97,7 @@ class ToyBlueprint:
                     directory=directory,
                     grace_seconds=5,
                 ),
+                settings=("CACHE_TTL", "LLM_MAX_BATCH_SIZE"),
             ),
         )
 

@@ -14,7 +14,14 @@ from console.errors import NotSupported, Refused, UsageError
 from console.operations.request import PlanRequest
 from console.operations.settings import plan_settings
 from console.runtimes.compose.project import ComposeProject
-from console.runtimes.compose.variables import Variables, changed_lines, explanations
+from console.runtimes.compose.variables import Variables, changed_lines
+from console.runtimes.embedded.environment import (
+    APP_SETTINGS,
+    SETTINGS,
+    WORKER_SETTINGS,
+)
+from console.runtimes.embedded.environment import PRODUCT as PRODUCT_VARIABLES
+from console.runtimes.explanations import explanations
 from tests.fakes.clock import FakeClock
 from tests.fakes.stack import ModelStack
 from tests.unit.test_runner import Bench
@@ -55,7 +62,7 @@ def test_what_concerns_nothing_that_runs_is_only_written(stack: ModelStack) -> N
     plan = stack.plan("settings", {"values": {"PROMETHEUS_RETENTION": "7d"}})
 
     assert [s.name for s in plan.steps] == ["write-settings"]
-    assert any("nothing is replaced" in w for w in plan.warnings)
+    assert any("no replica that runs is replaced" in w for w in plan.warnings)
 
 
 def test_what_needs_a_new_database_is_refused_with_the_way(stack: ModelStack) -> None:
@@ -121,16 +128,15 @@ def test_a_value_with_which_nothing_gets_well_is_taken_back(tmp_path: Path) -> N
 PRODUCT = {n.lower(): r for n, r in RULES.items() if n.lower() in Settings.model_fields}
 
 
-@pytest.mark.parametrize("name", sorted(PRODUCT))
-@pytest.mark.parametrize(
-    "value",
-    [
-        *("0", "1", "5", "16", "64", "65", "100", "101", "256", "257", "1023", "1024", "65536"),
-        *("65537", "-1", "0.5", "0.0", "true", "false", "INFO", "json", "120/minute", "rubbish"),
-    ],
+VALUES = (
+    *("0", "1", "5", "16", "64", "65", "100", "101", "256", "257", "1023", "1024", "65536"),
+    *("65537", "-1", "0.5", "0.0", "true", "false", "INFO", "json", "120/minute", "rubbish"),
 )
+
+
+@pytest.mark.parametrize("name", sorted(PRODUCT))
 def test_what_is_let_through_the_product_accepts(
-    name: str, value: str, monkeypatch: pytest.MonkeyPatch
+    name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def accepted(text: str) -> bool:
         monkeypatch.setenv(name.upper(), text)
@@ -140,10 +146,18 @@ def test_what_is_let_through_the_product_accepts(
             return False
         return True
 
-    if not wrong_with(name.upper(), value):
-        assert accepted(value)
-    elif value not in {"0", "1", "0.0"} and name != "rate_limit":  # other words for a flag
-        assert not accepted(value)
+    for value in VALUES:
+        if not wrong_with(name.upper(), value):
+            assert accepted(value), value
+        elif value not in {"0", "1", "0.0"} and name != "rate_limit":  # other words for a flag
+            assert not accepted(value), value
+
+
+def test_every_setting_of_a_stack_of_processes_is_the_products() -> None:
+    names = {*SETTINGS, *APP_SETTINGS, *(n for group in WORKER_SETTINGS.values() for n in group)}
+
+    assert {name.lower() for name in names} <= Settings.model_fields.keys()
+    assert names <= {*PRODUCT_VARIABLES}, "what start takes from a shell"
 
 
 def test_a_port_is_a_port() -> None:
@@ -165,14 +179,19 @@ def test_only_the_named_lines_of_a_file_change() -> None:
 
 def test_what_is_set_is_read_without_secrets(tmp_path: Path) -> None:
     file = tmp_path / "compose.yaml"
-    file.write_text("image: ${IMAGE:-a}\nenvironment: {A: $A, T: ${API_TOKEN}, E: $$NO}\n")
-    (tmp_path / ".env").write_text("A=1\nAPI_TOKEN=s3cret\nOTHER=x\nIMAGE=\n")
+    file.write_text("image: ${IMAGE:-a}\nenvironment: [$A, ${API_TOKEN}, $$NO, ${STORE}]\n")
+    env = "A=1\nAPI_TOKEN=s3cret\nOTHER=x\nIMAGE=\nSTORE=redis://:s3cret@store\n"
+    (tmp_path / "real").write_text(env)
+    (tmp_path / "real").chmod(0o640)
+    (tmp_path / ".env").symlink_to("real")
     variables = Variables(ComposeProject((file,), tmp_path / "state", ours=False))
 
     assert variables.values() == {"A": "1"}
     variables.write({"A": None, "IMAGE": "b"})
     assert variables.values() == {"IMAGE": "b"}
-    assert "API_TOKEN=s3cret\n" in (tmp_path / ".env").read_text()
+    assert (tmp_path / "real").read_text() == env.replace("A=1\n", "").replace("=\n", "=b\n")
+    assert (tmp_path / ".env").is_symlink()
+    assert (tmp_path / "real").stat().st_mode & 0o777 == 0o640
 
 
 def test_every_setting_of_the_example_is_explained(project: Path) -> None:

@@ -289,7 +289,8 @@ class ComposeRuntime:
     def settings_command(self, values: Mapping[str, str | None]) -> str:
         """Return what is written, and where."""
         words = ", ".join(f"{k}={v}" if v is not None else f"no {k}" for k, v in values.items())
-        return f"write {words} into {self._variables.file}"
+        follows = "; nginx loads it" if not EDGE_VARIABLES.isdisjoint(values) else ""
+        return f"write {words} into {self._variables.file}{follows}"
 
     # The whole stack ---------------------------------------------------------
 

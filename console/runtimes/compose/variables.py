@@ -7,6 +7,7 @@ compose looks for them.  Only the named lines are changed, the others are the op
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from collections.abc import Mapping
@@ -19,6 +20,7 @@ from console.domain.tunables import LimitSettings, Setting
 from console.errors import ConsoleError, Refused, Unreachable, UsageError
 from console.runtimes.compose.environment import OWN_VARIABLES, known_variables, read_env
 from console.runtimes.compose.project import ComposeProject
+from console.runtimes.explanations import explanations
 from console.runtimes.files import write_atomic
 from console.settings import PROJECT
 
@@ -42,6 +44,7 @@ _SECRET_WORDS = frozenset(
         "AUTH",
     ]
 )
+_WITH_PASSWORD = re.compile(r"://[^/\s]*:[^/\s]*@")
 #: Of the product; each is a file in ``STATE/compose/secrets``.
 _SECRETS = ("DATABASE_URL", "REDIS_URL", "SECRET_KEY", "SENTRY_DSN")
 _FIRST_START = frozenset({"APP_ENV", "COMPOSE_PROJECT_NAME", "FRAGRANCE_COMPOSE_STATE"})
@@ -75,17 +78,22 @@ class Variables:
         if self._read is None or self._read[0] != stamp:
             self._read = (stamp, read_env(self.file))
         present = self._read[1]
-        return {n: v for n, v in present.items() if n in names and v and not self._is_secret(n)}
+        return {
+            name: value
+            for name, value in present.items()
+            if name in names and value and not self._is_secret(name, value)
+        }
 
     def known(self) -> tuple[Setting, ...]:
         """Return every setting, explained where the product explains it."""
         values = self.values()
+        present = {n for n, v in read_env(self.file).items() if v}
         texts = explanations(PROJECT / ".env.example") if self._project.ours else {}
         elsewhere = self._elsewhere()
         found = []
         for name, default in sorted(self._names().items()):
             text, usual = texts.get(name, ("", ""))
-            secret = self._is_secret(name)
+            secret = self._is_secret(name, default) or (name in present and name not in values)
             found.append(
                 Setting(
                     name=name,
@@ -142,11 +150,17 @@ class Variables:
             Refused: If it cannot be read or written.
         """
         try:
-            old = self.file.read_text(encoding="utf-8") if self.file.exists() else ""
-            mode = self.file.stat().st_mode & 0o777 if self.file.exists() else None
+            file = self.file.resolve()  # a link stays one
+            before = file.stat() if file.exists() else None
+            old = file.read_text(encoding="utf-8") if before is not None else ""
             text = changed_lines(old, values)
-            if text != old:
-                write_atomic(self.file, text.encode(), mode=mode)
+            if text == old:
+                return
+            mode = None if before is None else before.st_mode & 0o777
+            write_atomic(file, text.encode(), mode=mode)
+            if before is not None:
+                with contextlib.suppress(PermissionError):  # only root gives a file away
+                    os.chown(file, before.st_uid, before.st_gid)
         except (OSError, UnicodeDecodeError) as error:
             raise Refused(
                 f"{self.file} cannot be changed: {error}",
@@ -175,10 +189,11 @@ class Variables:
             self._kept_names = (stamp, names)
         return self._kept_names[1]
 
-    def _is_secret(self, name: str) -> bool:
+    def _is_secret(self, name: str, value: str = "") -> bool:
         if self._project.ours:
             return name in _SECRETS
-        return not _SECRET_WORDS.isdisjoint(name.upper().split("_"))
+        words = name.upper().split("_")
+        return not _SECRET_WORDS.isdisjoint(words) or _WITH_PASSWORD.search(value) is not None
 
     def _elsewhere(self) -> dict[str, str]:
         """Return what changes those variables that are no settings of their own."""
@@ -230,29 +245,6 @@ def changed_lines(text: str, values: Mapping[str, str | None]) -> str:
             lines.append(f"{name}={value}\n")
     lines += [f"{name}={value}\n" for name, value in left.items() if value is not None]
     return "".join(lines)
-
-
-def explanations(path: Path) -> dict[str, tuple[str, str]]:
-    """Return the comment above each variable of an example, and its usual value."""
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return {}
-    found: dict[str, tuple[str, str]] = {}
-    block: list[str] = []
-    after_variable = False
-    for line in lines:
-        if line.startswith("#"):
-            block = [] if after_variable else block
-            block.append(line.lstrip("# ").strip())
-            after_variable = False
-        elif "=" in line:
-            name, _, value = line.partition("=")
-            found[name] = (" ".join(block), value)
-            after_variable = True
-        else:
-            block, after_variable = [], False
-    return found
 
 
 def _limit_settings(service: Mapping[str, Any]) -> LimitSettings:

@@ -22,6 +22,7 @@ from console.runtimes.embedded.specs import (
     ReplicaSpec,
     ServiceDefinition,
 )
+from console.runtimes.embedded.tunables import read_chosen, with_values
 from console.runtimes.files import JsonDirectory, write_atomic, write_json
 from console.runtimes.locks import FileLock
 from console.runtimes.naming import lowest_free_names, service_of
@@ -95,7 +96,7 @@ def bring_up(
         write_atomic(layout.wanted, b"up\n")
         blueprint.prepare(site, progress)
         catalogue = Catalogue(
-            services=blueprint.services(site),
+            services=with_values(blueprint.services(site), read_chosen(layout)),
             ports=ports,
             endpoints=blueprint.endpoints(site),
             seeded=old.seeded,

@@ -26,6 +26,18 @@ SYSTEM = (
     "NO_PROXY",
 )
 
+#: Settings that may be changed while it serves: of application and workers, of the
+#: application alone, and of the workers by queue.
+SETTINGS = (
+    *("LOG_LEVEL", "DEBUG_MODE", "PROMETHEUS_ENABLED", "USE_CACHE", "CACHE_TTL"),
+    *("DB_POOL_SIZE", "DB_POOL_TIMEOUT"),
+)
+APP_SETTINGS = ("CORS_ORIGINS", "MAX_BODY_BYTES", "RATE_LIMIT", "RATE_LIMIT_ENABLED")
+WORKER_SETTINGS = {
+    "llm": ("LLM_WORKER_CONCURRENCY", "LLM_MAX_BATCH_SIZE", "USE_GPU", "ENABLE_QUANTIZATION"),
+    "rl": ("RL_WORKER_CONCURRENCY", "RL_BATCH_SIZE", "USE_GPU"),
+}
+
 #: Settings of the product that an operator may give on the command line of ``start``.
 #: Never a secret: these stand in the specs.  Secrets go into the secrets directory.
 PRODUCT = (

@@ -28,6 +28,11 @@ class Layout:
         return self.root / "services.json"
 
     @property
+    def settings(self) -> Path:
+        """Settings that an operator has chosen, for the next start."""
+        return self.root / "settings.json"
+
+    @property
     def replicas(self) -> Path:
         """Desired state, one spec a replica."""
         return self.root / "replicas"

@@ -12,6 +12,7 @@ from console.runtimes.embedded.specs import (
     ReplicaSpec,
     ServiceDefinition,
 )
+from console.runtimes.embedded.tunables import values
 from console.runtimes.naming import service_of
 
 #: States in which a record claims that there is a process.
@@ -44,6 +45,7 @@ def compose_topology(
             for service in catalogue.services
         ),
         endpoints=catalogue.endpoints if supervised else {},
+        settings=values(catalogue),
     )
 
 

@@ -13,7 +13,13 @@ from console.install import REFUSED, UNREACHABLE, Environment, InstallError, ins
 from console.modes import make_directory
 from console.runtimes.embedded import postgres_server, redis_server
 from console.runtimes.embedded.blueprint import Progress, Site
-from console.runtimes.embedded.environment import product_environment, system_environment
+from console.runtimes.embedded.environment import (
+    APP_SETTINGS,
+    SETTINGS,
+    WORKER_SETTINGS,
+    product_environment,
+    system_environment,
+)
 from console.runtimes.embedded.secret_files import ensure_secrets, read_secret
 from console.runtimes.embedded.specs import Program, ServiceDefinition
 from console.settings import PROJECT
@@ -187,6 +193,7 @@ def _app(site: Site, environment: dict[str, str]) -> ServiceDefinition:
             shared_port=site.ports["app"],
             private_socket=True,
         ),
+        settings=SETTINGS + APP_SETTINGS,
     )
 
 
@@ -207,6 +214,7 @@ def _worker(queue: str, environment: dict[str, str]) -> ServiceDefinition:
             directory=str(PROJECT),
             grace_seconds=60,
         ),
+        settings=SETTINGS + WORKER_SETTINGS[queue],
     )
 
 

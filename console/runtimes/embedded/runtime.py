@@ -6,12 +6,14 @@ import os
 import shlex
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from console.domain.services import ReplicaStats, Topology
+from console.domain.tunables import Setting
 from console.errors import Unreachable, UsageError
 from console.ports import Clock, ExecResult, LogLine, LogRequest
+from console.runtimes.embedded import tunables
 from console.runtimes.embedded.blueprint import Blueprint
 from console.runtimes.embedded.bring_up import bring_up, make_spec, wanted_up
 from console.runtimes.embedded.catalogue import CatalogueFile
@@ -267,6 +269,25 @@ class EmbeddedRuntime:
     def _service_of(self, replica: str) -> str:
         record = self._records.get(replica)
         return record.service if record is not None else service_of(replica) or replica
+
+    # Settings ----------------------------------------------------------------
+
+    def settings(self) -> tuple[Setting, ...]:
+        """Return the settings that some service reads."""
+        return tunables.known(self._catalogue.read(), self._layout)
+
+    def concerned(self, values: Mapping[str, str | None]) -> tuple[str, ...]:
+        """Return the services that read them."""
+        return tunables.concerned(self._catalogue.read() or Catalogue(), values)
+
+    def write_settings(self, values: Mapping[str, str | None]) -> None:
+        """Change what new replicas are given, and what the next start gives them."""
+        tunables.write(self._layout, values)
+
+    def settings_command(self, values: Mapping[str, str | None]) -> str:
+        """Return what is written, and where."""
+        words = ", ".join(f"{k}={v}" if v is not None else f"no {k}" for k, v in values.items())
+        return f"write {words} into {self._layout.settings}"
 
     # The whole stack ---------------------------------------------------------
 

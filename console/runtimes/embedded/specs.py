@@ -63,6 +63,7 @@ class ServiceDefinition:
         labels: ``console.*`` labels; ``{replica}`` and ``{port}`` (of its
             private socket) are filled in per replica.
         url_secret: Name of the secret file with its connection URL.
+        settings: Names in its environment that an operator may change.
     """
 
     name: str
@@ -72,6 +73,7 @@ class ServiceDefinition:
     labels: dict[str, str] = field(default_factory=dict)
     core: bool = True
     url_secret: str | None = None
+    settings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
