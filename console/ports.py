@@ -190,11 +190,7 @@ class HasMaintenance(Protocol):
 
 @runtime_checkable
 class HasSettings(Protocol):
-    """
-    Capability: change settings of the stack, for replicas that are started from then on.
-
-    What is set is in :attr:`console.domain.services.Topology.settings`.
-    """
+    """Capability: change settings (Topology.settings) for replicas started from then on."""
 
     def settings(self) -> tuple[Setting, ...]:
         """Return every setting that is known, with its value unless it is a secret."""
@@ -216,11 +212,7 @@ class HasSettings(Protocol):
 
 @runtime_checkable
 class SetsLimits(Protocol):
-    """
-    Capability: change the limits of a replica while it runs.
-
-    Those in force are in :attr:`console.domain.services.ReplicaFact.limits`.
-    """
+    """Capability: change the limits (ReplicaFact.limits) of a replica while it runs."""
 
     def limit_settings(self, service: str) -> LimitSettings:
         """Return which settings a new replica of *service* has its limits from."""
