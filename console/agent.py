@@ -25,16 +25,18 @@ from typing import Protocol
 from console.collector import Collector
 from console.domain.decisions import Decision
 from console.domain.differences import significant
+from console.domain.operations import Actor
 from console.domain.snapshot import AgentState, Snapshot
-from console.duties.autoscale import AutoscaleDuty
+from console.duties.autoscale import ACTOR_NAME, AutoscaleDuty
 from console.duties.elevation import ElevationDuty
 from console.duties.settling import SettleDuty
+from console.engine import Engine
 from console.errors import ConsoleError
 from console.journal.agent_lock import AgentLock
 from console.journal.history import EVERY_SECONDS
 from console.modes import adopt_umask, make_directory, open_file
 from console.ports import Clock, History, Pictures, Runtime, StartsStack
-from console.settings import load_settings
+from console.settings import Settings, load_settings, policy_path
 
 log = logging.getLogger("console.agent")
 
@@ -186,6 +188,58 @@ class Agent:
         return False
 
 
+class PolicyWatch:
+    """
+    Whether the policy file was changed since the agent began.
+
+    The agent ends then, and whoever keeps it starts it again with the new policy.  One
+    that cannot be used is told once and left alone: better the old one than none.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._path = policy_path(settings.file)
+        self._mark = self._look()
+
+    def changed(self) -> bool:
+        """Look at the file; True when it says something else now."""
+        mark = self._look()
+        if mark == self._mark:
+            return False
+        self._mark = mark
+        try:
+            found = load_settings(
+                state=str(self._settings.state),
+                file=None if self._settings.file is None else str(self._settings.file),
+            )
+        except ConsoleError as error:
+            log.warning("the policy was changed and cannot be used: %s", error.message)
+            return False
+        if found.policy == self._settings.policy:
+            return False
+        log.info("the policy was changed: the agent begins anew")
+        return True
+
+    def _look(self) -> tuple[int, int] | None:
+        try:
+            found = self._path.stat()
+        except OSError:
+            return None
+        return found.st_mtime_ns, found.st_size
+
+
+def _scale_by(engine: Engine) -> Callable[[str, int, str], str | None]:
+    """Return what scales a service for the autoscaler, through the ordinary journal."""
+
+    def scale(service: str, target: int, reason: str) -> str | None:
+        plan = engine.plan("scale", {"targets": {service: target}})
+        if not plan.steps:
+            return None
+        return engine.submit(plan, reason, Actor(ACTOR_NAME, os.getuid())).id
+
+    return scale
+
+
 def main(argv: Sequence[str]) -> int:
     """Run the agent of one state directory; 0 at once when it has one already."""
     from console.bootstrap import build_engine
@@ -210,16 +264,15 @@ def main(argv: Sequence[str]) -> int:
     _log_to(settings.state / "agent.log")
     engine = build_engine(settings)
     history = HistoryStore(settings.state, engine.clock)
-    autoscaler = AutoscaleDuty(
-        engine.journal, settings.policy, engine.clock, engine.scale_as_autoscaler
-    )
+    policy = PolicyWatch(settings)
+    autoscaler = AutoscaleDuty(engine.journal, settings.policy, engine.clock, _scale_by(engine))
     agent = Agent(
         engine.collector,
         PictureFile(settings.state),
         history,
         engine.runtime,
         engine.clock,
-        lock.still_ours,
+        lambda: lock.still_ours() and not policy.changed(),
         [
             SettleDuty(engine.journal, settings.policy, engine.clock),
             ElevationDuty(engine.journal),

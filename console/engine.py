@@ -8,7 +8,6 @@ operations from the journal.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -20,7 +19,6 @@ from console.domain.operations import Actor, Change, Operation, OperationState, 
 from console.domain.plans import Json, Plan
 from console.domain.settling import Settling
 from console.domain.snapshot import AgentState, Snapshot
-from console.duties.autoscale import ACTOR_NAME
 from console.duties.settling import settling
 from console.errors import ConsoleError, Interrupted, ReadOnly, Refused, UsageError
 from console.operations.lock import OperationLock
@@ -232,35 +230,24 @@ class Engine:
                 remedy='fragrance elevate --minutes 15 --reason "…"  (w in the console)',
             )
 
-    def submit(self, plan: Plan, reason: str) -> Operation:
+    def submit(self, plan: Plan, reason: str, actor: Actor | None = None) -> Operation:
         """
         Journal *plan* and start its detached runner.
+
+        Args:
+            plan: From :meth:`plan`.
+            reason: Why, for the audit.
+            actor: The agent, where it does what a person with write access allowed it.
 
         Raises:
             ReadOnly: Without write access.
             Busy: When another operation runs or is unfinished.
         """
-        self.require_write()
-        operation = self.journal.submit(plan, self.actor, reason)
+        if actor is None:
+            self.require_write()
+        operation = self.journal.submit(plan, actor or self.actor, reason)
         self._launch(operation.id, "run")
         return operation
-
-    def scale_as_autoscaler(self, service: str, target: int, reason: str) -> str | None:
-        """
-        Start a scaling by the agent itself, which a person with write access allowed.
-
-        Returns:
-            The operation's id; None when it is already so.
-
-        Raises:
-            Refused: As for a person: capacity, policy, an unfinished operation.
-        """
-        plan = self.plan("scale", {"targets": {service: target}})
-        if not plan.steps:
-            return None
-        operation = self.journal.submit(plan, Actor(ACTOR_NAME, os.getuid()), reason)
-        self._launch(operation.id, "run")
-        return operation.id
 
     def require_idle(self) -> None:
         """Raise Busy when another operation runs or is unfinished."""

@@ -198,11 +198,15 @@ def _find_compose_file(path: Path) -> Path:
     )
 
 
+def policy_path(compose_file: Path | None) -> Path:
+    """Return where the product's policy is, or that of another project's file."""
+    directory = PROJECT / "compose" if compose_file is None else compose_file.parent
+    return directory / "console.yaml"
+
+
 def _policy_beside(compose_file: Path | None) -> Policy:
     """Return the product's policy, or the one beside another project's file if it has one."""
-    if compose_file is None:
-        return load_policy(PROJECT / "compose" / "console.yaml")
-    beside = compose_file.parent / "console.yaml"
-    if beside.exists():
-        return load_policy(beside)
+    path = policy_path(compose_file)
+    if compose_file is None or path.exists():
+        return load_policy(path)
     return Policy(scale={}, scale_others=ScalePolicy())

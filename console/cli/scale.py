@@ -115,7 +115,8 @@ def _advise(call: Invocation, names: list[str]) -> int:
 
 def advice_lines(advice: Advice, capacity: list[str]) -> list[str]:
     """Return an advice as lines for a person."""
-    number = "" if advice.recommended is None else f" → {advice.recommended}"
+    same = advice.recommended in {None, advice.present}
+    number = "" if same else f" → {advice.recommended}"
     lines = [f"{advice.service} {advice.present}{number}: {advice.verdict}"]
     lines += [f"  {trigger.state.value:8} {trigger.words}" for trigger in advice.triggers]
     lines += [f"  because  {line}" for line in advice.arithmetic]
@@ -123,7 +124,7 @@ def advice_lines(advice: Advice, capacity: list[str]) -> list[str]:
         lines.append(f"  bound by {advice.clipped_by}")
     lines += [f"  note     {note}" for note in advice.notes]
     lines += [f"  capacity {line}" for line in capacity]
-    if advice.recommended not in {None, advice.present}:
+    if not same:
         lines.append(f"  next     fragrance scale {advice.service}={advice.recommended}")
     return lines
 

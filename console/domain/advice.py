@@ -213,8 +213,9 @@ def _advise_calm(
     elif obstacle is not None:
         lines.append(obstacle)
     elif present <= floor:
-        clipped_by = f"policy minimum of {bounds.minimum}" if bounds.minimum else "never below 1"
-        lines.append(f"one less would be enough for the load, but {present} is the least")
+        if need.replicas is not None and need.replicas < present:
+            clipped_by = f"policy minimum of {bounds.minimum}"
+        lines.append(f"{floor} is the least")
     else:
         direction, recommended = Direction.DOWN, present - 1
         verdict = "could be one less"

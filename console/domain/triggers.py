@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
-from console.domain.policy import Policy
+from console.domain.policy import Policy, ScaleTriggers
 from console.domain.queues import Queue
 from console.domain.services import Role, Service
 from console.domain.snapshot import Snapshot
@@ -74,7 +74,11 @@ def average_wait_seconds(queue: Queue) -> float | None:
 
 def read_triggers(service: Service, snapshot: Snapshot, policy: Policy) -> tuple[Trigger, ...]:
     """Return every trigger that is set for *service*, in a fixed order."""
-    limits = policy.triggers(service.name, service.role)
+    return measure(service, snapshot, policy.triggers(service.name, service.role))
+
+
+def measure(service: Service, snapshot: Snapshot, limits: ScaleTriggers) -> tuple[Trigger, ...]:
+    """Return each figure of *service* that *limits* limits, in a fixed order."""
     found: list[Trigger] = []
     for name, read in _READERS.items():
         threshold: float | None = getattr(limits, name)
@@ -170,7 +174,7 @@ def figure(value: float | None, unit: str) -> str:
 
 def seconds(value: float) -> str:
     """Return a time: milliseconds below one second, minutes from two on."""
-    if value < 1:
+    if 0 < value < 1:
         return f"{1000 * value:.0f} ms"
     if value < 120:
         return f"{value:.1f} s".replace(".0 s", " s") if value < 10 else f"{value:.0f} s"

@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from console.domain.advice import Direction, advise
-from console.domain.plans import Plan, Risk, Step
+from console.domain.plans import Json, Plan, Risk, Step
 from console.domain.services import Health, Replica, ReplicaState, Role, Service
 from console.domain.snapshot import AgentState
 from console.errors import Refused, Unreachable, UsageError
@@ -37,8 +37,10 @@ from console.ports import RemovesReplica, StartsReplicas
 
 #: One step should not more than double or less than halve a service.
 LARGEST_FACTOR = 2.0
-#: How long a gradual step is watched before the next, seconds.
+#: How long a gradual step is watched before the next, and how much longer it may take
+#: until the figures are calm; then it all goes back.  Seconds.
 WATCH_SECONDS = 300.0
+_WATCHED = ("queue_depth", "wait_seconds", "p95_seconds")
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,12 +272,25 @@ def _watch_step(request: PlanRequest, target: _Target, removed: int) -> Step:
         arguments={
             "service": name,
             "minimum_ready": min(left, target.service.ready),
+            "limits": _limits(request, target.service),
             "hold_seconds": float(seconds),
         },
-        command=f"watch {name} at {left} for {seconds:g} s",
+        command=f"watch {name} at {left} until its figures were calm for {seconds:g} s",
         risk=Risk.NONE,
-        timeout_seconds=60.0,
+        timeout_seconds=WATCH_SECONDS,
     )
+
+
+def _limits(request: PlanRequest, service: Service) -> dict[str, Json]:
+    """
+    Return the limits that a watch keeps to.
+
+    Only figures over a time or of what has piled up: a single look at the processor
+    says little.
+    """
+    limits = request.policy.triggers(service.name, service.role)
+    found = {name: getattr(limits, name) for name in _WATCHED}
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def _least_missed(replica: Replica) -> tuple[int, int, int]:

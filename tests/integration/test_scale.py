@@ -47,6 +47,12 @@ def test_scaling_up_and_down_loses_no_brief_and_runs_none_twice(stack: Stack) ->
         "select count(*), count(distinct job_id) from formulas where job_id is not null"
     )
     assert formulas == distinct
+    shown = stack.json("operations", "show", events[-1]["operation_id"])
+    assert shown["before"]["worker-llm"]["replicas"] == 1
+    assert set(shown["before"]["worker-llm"]) >= {"queue_depth", "wait_seconds", "cpu_ratio"}
+    last = stack.json("operations", "list")[0]["id"]
+    assert stack.json("operations", "show", last)["settling"]["state"] == "settling"
+    assert last in shown["settling"]["words"]
     audit = stack.json("audit", "verify")
     assert audit["valid"] is True
 

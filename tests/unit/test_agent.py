@@ -218,6 +218,25 @@ class TestProcess:
 
             assert process.wait(15) == 0
 
+    def test_it_ends_to_begin_anew_when_its_policy_says_something_else(self, state: Path) -> None:
+        policy = state / "console.yaml"
+        (state / "compose.yaml").write_text("services: {}\n")
+        (state / "runtime").write_text("embedded\n")
+        policy.write_text("settle_minutes: 5\n")
+        with subprocess.Popen(
+            [*(sys.executable, "-m", "console.agent", "--state", str(state)),
+             *("--file", str(state / "compose.yaml"))],
+            cwd=PROJECT,
+        ) as process:  # fmt: skip
+            wait_until(lambda: PictureFile(state).read(), 30)
+            policy.write_text("settle_minutes: wrong\n")
+            wait_until(lambda: "cannot be used" in (state / "agent.log").read_text(), 30)
+            assert process.poll() is None
+            policy.write_text("settle_minutes: 7\n")
+
+            assert process.wait(30) == 0
+        assert "begins anew" in (state / "agent.log").read_text()
+
     def test_one_that_does_not_listen_is_killed(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:

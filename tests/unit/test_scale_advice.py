@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from console.domain.plans import Json, Plan
+from console.domain.plans import Json, Observation, Plan
 from console.domain.policy import Policy, ScalePolicy
 from console.domain.readings import HostReading
 from console.domain.snapshot import Snapshot
 from console.operations.capacity import capacity_lines, cpu_warnings
 from console.operations.request import PlanRequest
 from console.operations.scale import plan_scale
+from console.steps.watch_service import WatchService
 from tests.fakes.clock import FakeClock
 from tests.fakes.stack import MIB, ModelStack
 from tests.unit.test_advice import picture, queue, worker
@@ -97,3 +98,23 @@ def test_capacity_is_told_and_too_little_memory_is_called_a_refusal() -> None:
     assert any(
         line.startswith("refused: not enough memory") for line in capacity_lines(tight, service)
     )
+
+
+def test_a_gradual_step_goes_on_only_while_the_figures_are_calm() -> None:
+    stack = ModelStack(FakeClock())
+    for number in (2, 3):
+        stack.start_replica("worker-llm", f"worker-llm-{number}", {})
+    made = stack.plan("scale", {"targets": {"worker-llm": 1}, "gradual": True})
+    [watch] = [step for step in made.steps if step.kind == "watch_service"]
+    calm = picture(worker(2), queues=(queue(3, 1.0),))
+    flooded = picture(worker(2), queues=(queue(120, 48.0),))
+    unmeasured = picture(worker(2))
+
+    def seen(snapshot: Snapshot) -> Observation:
+        return WatchService().observe(watch, snapshot)
+
+    assert seen(calm) == Observation(True, "2 ready, no critical alert, 3 tasks wait, wait 1 s")
+    assert seen(flooded).holds is False
+    assert "120 tasks wait (limit 50)" in seen(flooded).detail
+    assert seen(unmeasured).holds is True
+    assert "queue unknown" in seen(unmeasured).detail
