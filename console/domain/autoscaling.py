@@ -56,18 +56,24 @@ class Past:
         sign: +1 when it was last scaled up, −1 down, 0 unknown.
         reversed_at: When the direction last turned.
         failed: The last operation on it when that one did not succeed, else "".
+        emergency_at: End of the last scaling in an emergency, which is not to be turned
+            back by a machine.
+        emergency: Which one that was, and by whom.
     """
 
     changed_at: datetime | None = None
     sign: int = 0
     reversed_at: datetime | None = None
     failed: str = ""
+    emergency_at: datetime | None = None
+    emergency: str = ""
 
 
 def past_of(service: str, operations: Iterable[Operation]) -> Past:
     """Return what *operations*, in any order, did to *service*."""
     turns: list[tuple[datetime, int]] = []
     last: tuple[datetime, str] | None = None
+    emergency: tuple[datetime, str] | None = None
     for operation in operations:
         at = operation.ended_at
         if at is None or service not in operation.plan.expects:
@@ -75,6 +81,9 @@ def past_of(service: str, operations: Iterable[Operation]) -> Past:
         failed = operation.state in _FAILED
         if last is None or at > last[0]:
             last = (at, operation.id if failed else "")
+        urgent = operation.plan.wish.get("emergency") and not failed
+        if urgent and (emergency is None or at > emergency[0]):
+            emergency = (at, f"{operation.id} by {operation.actor}")
         sign = 0 if failed else _sign(operation, service)
         if sign and operation.state is OperationState.UNDONE:
             turns += [(operation.started_at or operation.submitted_at, sign), (at, -sign)]
@@ -90,6 +99,8 @@ def past_of(service: str, operations: Iterable[Operation]) -> Past:
         sign=before,
         reversed_at=reversed_at,
         failed="" if last is None else last[1],
+        emergency_at=None if emergency is None else emergency[0],
+        emergency="" if emergency is None else emergency[1],
     )
 
 

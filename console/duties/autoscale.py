@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 
 from console.domain.advice import advise
-from console.domain.autoscaling import Waiting, decide, past_of
+from console.domain.autoscaling import Past, Waiting, decide, past_of
 from console.domain.decisions import Action, Decision
 from console.domain.operations import Actor, Change
 from console.domain.policy import Policy
@@ -118,8 +118,10 @@ class AutoscaleDuty:
         decisions: list[Decision] = []
         chosen = switches(self._journal)
         busy = self._busy(snapshot) if chosen else ""
-        for name in chosen:
-            decision = self._decide(name, snapshot, busy)
+        operations = self._journal.operations(LOOKED_AT) if chosen else []
+        for name, switch in chosen.items():
+            past = past_of(name, operations)
+            decision = self._decide(name, snapshot, past, busy or _overruled(switch, past))
             if decision.action is not Action.HOLD:
                 decision = self._act(decision)
                 busy = busy or "another scaling has just begun"
@@ -137,7 +139,7 @@ class AutoscaleDuty:
             return f"{unfinished.id} by {unfinished.actor} is {unfinished.state.value}"
         return "maintenance is on" if snapshot.maintenance else ""
 
-    def _decide(self, name: str, snapshot: Snapshot, busy: str) -> Decision:
+    def _decide(self, name: str, snapshot: Snapshot, past: Past, busy: str) -> Decision:
         now = self._clock.now()
         if not busy and name in self._refused:
             until, why = self._refused[name]
@@ -147,7 +149,7 @@ class AutoscaleDuty:
             advice,
             snapshot.service(name),
             self._waiting.get(name, Waiting()),
-            past_of(name, self._journal.operations(LOOKED_AT)),
+            past,
             self._policy.autoscale,
             now,
             busy=busy,
@@ -165,3 +167,10 @@ class AutoscaleDuty:
             return replace(decision, action=Action.HOLD, target=None, reason=why)
         self._refused.pop(decision.service, None)
         return replace(decision, reason=f"{decision.reason} ({begun or 'nothing to do'})")
+
+
+def _overruled(switch: Switch, past: Past) -> str:
+    """Return whose emergency the service was scaled in since it was turned on, else ""."""
+    if past.emergency_at is None or past.emergency_at <= datetime.fromisoformat(switch.since):
+        return ""
+    return f"scaled in an emergency ({past.emergency}); turning it off and on again releases it"

@@ -18,7 +18,7 @@ from console.ports import Clock, Journal
 #: How often the journal is asked.
 EVERY_SECONDS = 5.0
 #: Operations that may still be settling are among the last so many.
-LOOKED_AT = 50
+LOOKED_AT = 20
 ACTOR = "agent"
 
 

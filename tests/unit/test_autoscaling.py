@@ -53,14 +53,19 @@ class Bench:
         return self.record(service, 2, target).id
 
     def record(
-        self, service: str, now: int, target: int, state: OperationState = OperationState.DONE
+        self,
+        service: str,
+        now: int,
+        target: int,
+        state: OperationState = OperationState.DONE,
+        **wish: bool,
     ) -> Operation:
         plan = Plan(
             "scale",
             f"{service} {now} → {target}",
             (Step("start", "start_replica"),),
             expects={service: [f"{service}-{n}" for n in range(now)]},
-            wish={"targets": {service: target}},
+            wish={"targets": {service: target}} | wish,
         )
         operation = self.journal.submit(plan, ANNA, "")
         self.clock.advance(1)
@@ -246,6 +251,23 @@ def test_what_did_not_succeed_is_not_repeated_at_once(bench: Bench) -> None:
 
     assert f"{failed.id} did not succeed" in bench.look(FLOODED, 500).reason
     assert bench.asked == []
+
+
+def test_an_emergency_by_a_person_is_not_turned_back_until_it_is_turned_on_anew(
+    bench: Bench,
+) -> None:
+    bench.on()
+    bench.clock.advance(5)
+    emergency = bench.record(SERVICE, 4, 1, emergency=True)
+
+    decision = bench.look(FLOODED, 1800)
+    assert f"emergency ({emergency.id} by anna)" in decision.reason
+    assert bench.asked == []
+
+    turn(bench.journal, [SERVICE], ANNA, "", bench.clock.now(), on=False)
+    bench.on()
+    bench.look(FLOODED, 60)
+    assert len(bench.asked) == 1
 
 
 def test_two_services_are_not_changed_at_the_same_time(bench: Bench) -> None:
