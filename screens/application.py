@@ -38,6 +38,8 @@ _CAPABILITIES = (
     "RemovesReplica",
     "RestartsReplica",
     "HasMaintenance",
+    "SetsLimits",
+    "HasSettings",
     "StartsStack",
 )
 

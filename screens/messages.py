@@ -15,6 +15,7 @@ from console.domain.operations import Operation, StepEvent
 from console.domain.plans import Plan
 from console.domain.settling import Settling
 from console.domain.snapshot import Snapshot
+from console.domain.tunables import Setting
 from console.errors import ConsoleError
 from screens.effect import Effect
 
@@ -100,6 +101,14 @@ class EffectSeen(Message):
         super().__init__()
         self.effects = effects
         self.settling = settling
+
+
+class SettingsListed(Message):
+    """The stack's settings were read."""
+
+    def __init__(self, settings: tuple[Setting, ...]) -> None:
+        super().__init__()
+        self.settings = settings
 
 
 class PlanMade(Message):

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, cast
 
+from console.domain.plans import Json
+from console.domain.services import Service
 from screens.dialogs.plan import PlanDialog
 from screens.dialogs.scale import ScaleDialog, emergency_targets
+from screens.dialogs.settings import SettingsDialog
+from screens.dialogs.wish import ResizeDialog
 from screens.follow import FollowScreen
 from screens.messages import OperationSubmitted, RequestDone
 
@@ -46,14 +50,43 @@ class Operates:
 
     def do_restart_all(self) -> None:
         """Plan a rolling restart of everything."""
+        self._plan("restart", {"all": True})
+
+    def do_restart_complete(self) -> None:
+        """Plan to stop everything and start it again, database first."""
         self.propose(
             PlanDialog(
                 "restart",
-                {"all": True},
+                {"complete": True},
                 reason_required=self.reason_required,
                 name=self._app.view.environment,
+                severe=True,
             )
         )
+
+    def do_settings(self) -> None:
+        """Ask for a setting and its value, then plan it."""
+
+        def asked(values: dict[str, str] | None) -> None:
+            if values:
+                self._plan("settings", {"values": values})
+
+        self._app.push_screen(SettingsDialog(), asked)
+
+    def resize(self, service: Service) -> None:
+        """Ask for other limits of *service*, then plan them."""
+
+        def asked(limits: dict[str, str] | None) -> None:
+            if limits:
+                self._plan("resize", {"service": service.name} | limits)
+
+        self._app.push_screen(ResizeDialog(service), asked)
+
+    def _plan(self, verb: str, wish: Mapping[str, Json]) -> None:
+        dialog = PlanDialog(
+            verb, wish, reason_required=self.reason_required, name=self._app.view.environment
+        )
+        self.propose(dialog)
 
     def do_maintenance(self) -> None:
         """Plan to show users the maintenance page, or to take it away."""
@@ -65,14 +98,7 @@ class Operates:
         self._propose_maintenance(on=False)
 
     def _propose_maintenance(self, *, on: bool) -> None:
-        self.propose(
-            PlanDialog(
-                "maintenance",
-                {"on": on},
-                reason_required=self.reason_required,
-                name=self._app.view.environment,
-            )
-        )
+        self._plan("maintenance", {"on": on})
 
     def do_emergency(self) -> None:
         """Plan the emergency downscale."""

@@ -66,7 +66,7 @@ class OverviewScreen(ConsoleScreen):
 
     def refuses(self, wanted: Action) -> str | None:
         """Say why the selected service cannot be scaled, or has no logs to show."""
-        if wanted.id in {"enter", "expand", "collapse", "service_logs", "restart"}:
+        if wanted.id in {"enter", "expand", "collapse", "service_logs", "restart", "resize"}:
             return None if self._service_name() else "no service is selected"
         if wanted.id != "scale" and not wanted.id.startswith("scale_"):
             return None
@@ -204,6 +204,13 @@ class OverviewScreen(ConsoleScreen):
         app = self.console_app
         dialog = ScaleDialog(targets, reason_required=app.reason_required)
         app.propose(dialog, begun=self.targets.clear)
+
+    def do_resize(self) -> None:
+        """Ask for other limits of the selected service."""
+        name, snapshot = self._service_name(), self.view.snapshot
+        service = snapshot.service(name) if name and snapshot else None
+        if service is not None:
+            self.console_app.resize(service)
 
     # Restarting --------------------------------------------------------------
 

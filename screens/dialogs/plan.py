@@ -98,11 +98,10 @@ class PlanDialog(ConfirmDialog):
             self.action_next_field()
 
     def on_request_failed(self, message: RequestFailed) -> None:
-        """Show why there is no plan, or why it was not taken."""
+        """Forget why there is no plan for what is no longer wished; else it is shown."""
         if self._asking and not self._answered():
             message.stop()
-            return
-        super().on_request_failed(message)
+            message.prevent_default()
 
     # Severity ----------------------------------------------------------------
 

@@ -36,6 +36,7 @@ from console.domain.readings import HostReading, SourceState, SourceStatus
 from console.domain.services import Health, Replica, ReplicaState, Role, Service
 from console.domain.settling import Settling
 from console.domain.snapshot import AgentState, Overall, Snapshot
+from console.domain.tunables import LimitSettings, Setting
 from console.errors import ConsoleError, ReadOnly, Refused
 from console.ports import LogLine, LogRequest
 
@@ -87,6 +88,31 @@ class CapableRuntime:
 
     def restart_replica(self, replica: str, grace_seconds: float) -> None:
         raise AssertionError("screens never restart a replica")
+
+    def settings(self) -> tuple[Setting, ...]:
+        return (
+            Setting("LOG_LEVEL", "INFO", "INFO", "how much is logged"),
+            Setting("LLM_BATCH_SIZE", None, "4", "briefs at a time"),
+            Setting("POSTGRES_PASSWORD", secret=True, explanation="the database's"),
+        )
+
+    def concerned(self, values: object) -> tuple[str, ...]:
+        return ("app",)
+
+    def write_settings(self, values: object) -> None:
+        raise AssertionError("screens never write a setting")
+
+    def settings_command(self, values: object) -> str:
+        return "write settings"
+
+    def limit_settings(self, service: str) -> LimitSettings:
+        return LimitSettings()
+
+    def set_limits(self, replica: str, limits: object) -> None:
+        raise AssertionError("screens never set a limit")
+
+    def limits_command(self, replica: str, limits: object) -> str:
+        return f"update {replica}"
 
     def has_maintenance(self) -> bool:
         return True

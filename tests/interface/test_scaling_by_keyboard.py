@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 from datetime import timedelta
-from typing import cast
+from typing import Any, cast
 
 import pytest
 from textual.widgets import Input
 
 from console.domain.operations import OperationState, OperationSummary, StepPhase
+from console.domain.plans import Plan
 from console.domain.services import Role
 from console.domain.settling import Settling
 from console.errors import ConsoleError
@@ -345,3 +347,23 @@ async def test_an_old_picture_advises_nothing(open_desk: OpenDesk) -> None:
         await desk.sees("no advice: the picture is old")
         await desk.press("a")
         assert "2 → 4" not in desk.text
+
+
+async def test_a_refusal_of_what_is_no_longer_wished_is_not_shown(open_desk: OpenDesk) -> None:
+    async with open_desk(scripted.normal()) as desk:
+        refused = threading.Event()
+
+        def plan(verb: str, wish: dict[str, Any]) -> Plan:
+            if wish["targets"] == {"worker-llm": 3}:
+                refused.wait(10)
+                raise scripted.TOO_MANY
+            return scripted.scale_plan("worker-llm", 2, wish["targets"]["worker-llm"])
+
+        desk.engine.plan = plan  # type: ignore[method-assign]
+        await desk.press("down", "plus", "enter")
+        await desk.sees("making the plan")
+        await desk.dialog()
+        await desk.press("plus")
+        refused.set()
+        await desk.sees("start-worker-llm-4")
+        assert "cannot run" not in desk.text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -11,6 +12,7 @@ from textual.pilot import Pilot
 
 from console.domain.operations import OperationState, StepPhase
 from console.domain.plans import Risk
+from console.domain.services import Limits
 from console.domain.settling import Settling
 from console.domain.snapshot import Snapshot
 from screens.dialogs.base import Dialog
@@ -118,6 +120,21 @@ def test_the_wizard_with_advice(snap_compare: SnapCompare, size: tuple[int, int]
         dialog.redraw()
 
     assert snap_compare(**drawn(scripted.FakeEngine(scripted.busy()), script), terminal_size=size)
+
+
+@SIZES
+@pytest.mark.parametrize("asked", ["resize", "settings"])
+def test_what_is_asked_for(snap_compare: SnapCompare, asked: str, size: tuple[int, int]) -> None:
+    async def script(desk: Desk) -> None:
+        desk.app.act(asked)
+        await desk.until(lambda: isinstance(desk.app.screen, Dialog), "a dialog")
+        await desk.sees("largest replica" if asked == "resize" else "LOG_LEVEL")
+        (await desk.dialog()).redraw()
+
+    picture = scripted.normal()
+    app = replace(picture.services[0], limits=Limits(1.0, 2 * 1024**3, 0.25, 512 * 1024**2))
+    picture = replace(picture, services=(app, *picture.services[1:]))
+    assert snap_compare(**drawn(scripted.FakeEngine(picture), script), terminal_size=size)
 
 
 @SIZES
