@@ -93,6 +93,8 @@ def test_a_damaged_journal_is_said_and_acted_without_and_recorded_when_it_is_bac
     assert workers(engine) == ["worker-llm-1", "worker-llm-2"]
 
     # As the error said: put aside, and a new one begins. Here it happens half way.
+    supervisor = int((state / "embedded" / "supervisor.lock").read_text())
+    os.kill(supervisor, signal.SIGSTOP)  # it cannot be over before that
     running = subprocess.Popen(
         [sys.executable, "-m", "tests.faults.toy_stack", *MORE, "--no-journal"],
         cwd=PROJECT,
@@ -103,11 +105,12 @@ def test_a_damaged_journal_is_said_and_acted_without_and_recorded_when_it_is_bac
         text=True,
     )
     assert running.stderr is not None
-    assert any(" intent" in line for line in running.stderr)
-    running.send_signal(signal.SIGSTOP)
-    journal.replace(journal.with_suffix(".damaged"))
-    running.send_signal(signal.SIGHUP)  # a lost connection changes nothing
-    running.send_signal(signal.SIGCONT)
+    try:
+        assert any(" intent" in line for line in running.stderr)
+        journal.replace(journal.with_suffix(".damaged"))
+        running.send_signal(signal.SIGHUP)  # a lost connection changes nothing
+    finally:
+        os.kill(supervisor, signal.SIGCONT)
     _, told = running.communicate(timeout=120)
 
     assert running.returncode == 0, told

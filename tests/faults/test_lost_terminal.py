@@ -86,7 +86,9 @@ def read_until(master: int, word: bytes) -> bytes:
 def test_an_operation_outlives_its_connection_and_every_process_of_its_login(
     engine: Engine,
 ) -> None:
-    lock = OperationLock(engine.settings.state, engine.clock)
+    state = engine.settings.state
+    lock = OperationLock(state, engine.clock)
+    supervisor = int((state / "embedded" / "supervisor.lock").read_text())
     master, slave = pty.openpty()
     # A login of its own, with this terminal: a shell, and the console under it.
     console = f"{sys.executable} -m tests.faults.toy_stack scale worker-llm=2 --reason dropped"
@@ -102,10 +104,12 @@ def test_an_operation_outlives_its_connection_and_every_process_of_its_login(
     runner = None
     try:
         read_until(master, b"anything else stops: ")
+        os.kill(supervisor, signal.SIGSTOP)  # it cannot be over before it is looked at
         os.write(master, b"y\n")
         read_until(master, b"operations follow op-")
         runner = wait_for(lock.holder_pid, 60, "no runner came")
         os.kill(runner, signal.SIGSTOP)  # half way, for as long as this takes
+        os.kill(supervisor, signal.SIGCONT)
         session = session_of(_child_of(login.pid))
         assert session is not None
         assert session_of(runner) != session
@@ -119,6 +123,7 @@ def test_an_operation_outlives_its_connection_and_every_process_of_its_login(
         assert (running["verb"], running["state"]) == ("scale", "running")
         assert FROM in running["actor"]
     finally:
+        os.kill(supervisor, signal.SIGCONT)
         if runner is not None:
             os.kill(runner, signal.SIGCONT)
     follower = ask(engine, "operations", "follow", running["id"], "--json")

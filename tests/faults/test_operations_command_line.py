@@ -241,8 +241,9 @@ def test_an_interrupted_operation_can_be_accepted(shell: Shell) -> None:
     assert shell.run("scale", "app=2", "--yes").returncode == 0
     audit = shell.run("audit", "show", "--json")
     entries = json.loads(audit.stdout)
-    assert [e["outcome"] for e in entries[:2]] == ["done", "accepted"]
-    assert entries[1]["reason"] == "fine"
+    assert [e["outcome"] for e in entries[:3]] == ["done", "done", "accepted"]
+    assert "took over the lock of a runner that died" in entries[1]["what"]
+    assert entries[2]["reason"] == "fine"
 
 
 def test_the_list_tells_every_operation_by_the_contract(shell: Shell) -> None:
