@@ -18,6 +18,7 @@ from datetime import datetime
 from typing import Protocol, runtime_checkable
 
 from console.domain.audit import AuditVerdict
+from console.domain.leftovers import Leftover
 from console.domain.operations import Actor, Change, Operation, OperationState, StepEvent, StepPhase
 from console.domain.plans import Json, Observation, Plan, Step
 from console.domain.readings import Reading
@@ -227,6 +228,44 @@ class SetsLimits(Protocol):
 
     def limits_command(self, replica: str, limits: Limits) -> str:
         """Return the command that :meth:`set_limits` amounts to."""
+
+
+@runtime_checkable
+class HasImages(Protocol):
+    """Capability: know which images the product no longer needs, and remove them."""
+
+    def removable_images(self, kept: int) -> list[Leftover]:
+        """
+        Return images of older releases, and of our builds that lost their name.
+
+        Never one that any container has.
+
+        Args:
+            kept: How many releases before the present one stay.
+        """
+
+    def image_exists(self, image: str) -> bool:
+        """Whether there is an image of that name or id."""
+
+    def remove_image(self, image: str) -> None:
+        """Remove it; declined while a container has it.  Idempotent."""
+
+    def old_build_cache(self) -> int:
+        """Return the bytes of the builder's cache that nothing has used for a week."""
+
+    def remove_build_cache(self) -> None:
+        """Remove these.  Idempotent."""
+
+
+@runtime_checkable
+class HasLogFiles(Protocol):
+    """Capability: know the rotated logs in the state directory, and remove them."""
+
+    def old_logs(self, days: float) -> list[Leftover]:
+        """Return those that are older; never one that is being written."""
+
+    def remove_log(self, name: str) -> None:
+        """Remove one of them.  Idempotent."""
 
 
 @runtime_checkable

@@ -18,8 +18,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for queue in ("llm", "rl"):
         commands.add_parser(queue, help=f"consume queue {queue} in the foreground")
     for action, effect in (("drain", "take no more tasks"), ("undrain", "take tasks again")):
-        command = commands.add_parser(action, help=f"tell one worker to {effect}")
-        command.add_argument("replica", metavar="REPLICA", help="as in REPLICA_NAME")
+        order_of = commands.add_parser(action, help=f"tell one worker to {effect}")
+        order_of.add_argument("replica", metavar="REPLICA", help="as in REPLICA_NAME")
+    kept = commands.add_parser("checkpoints", help="list, pack away or bring back checkpoints")
+    kept.add_argument("action", choices=["list", "archive", "restore"])
+    kept.add_argument("names", metavar="JOB/STEP", nargs="*")
+    kept.add_argument("--older-than-days", type=float, default=0.0, help="of list")
+    kept.add_argument("--keep", type=int, default=0, help="of list: leave out the newest")
+    kept.add_argument("--limit", type=int, default=1000, help="of list: at most, the oldest")
+    kept.add_argument("--json", action="store_true")
     check = commands.add_parser("selfcheck", help="prove that this image is whole")
     check.add_argument("queue", choices=["llm", "rl"])
     check.add_argument("--json", action="store_true")
@@ -36,6 +43,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from workers.control import order
 
         return order(options.command, options.replica)
+    if options.command == "checkpoints":
+        from workers.rl.archive import Choice, command
+
+        choice = Choice(options.names, options.older_than_days, options.keep, options.limit)
+        return command(options.action, choice, as_json=options.json)
     if options.command == "models":
         from workers.llm.builtin import build_command, prepare_command
 

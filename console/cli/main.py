@@ -25,6 +25,7 @@ COMMAND_MODULES = (
     "autoscale",
     "restart",
     "maintenance",
+    "cleanup",
     "resize",
     "settings",
     "operations",

@@ -107,6 +107,8 @@ class Stepper:
             return Observation(None, f"this version knows no step of kind {step.kind!r}")
         try:
             return kind.observe(step, snapshot)
+        except ConsoleError as error:
+            return Observation(None, error.message)
         except (ValueError, TypeError, KeyError) as error:
             raise StepFailed(step, f"{type(error).__name__}: {error}") from error
 

@@ -8,6 +8,7 @@ A new one is a file here, a line in :func:`step_kinds`, and its name in a planne
 from __future__ import annotations
 
 from console.ports import Runtime, StepKind
+from console.steps.cleanup import PackCheckpoints, RemoveBuildCache, RemoveImage, RemoveLogs
 from console.steps.drain_replica import DrainReplica, UndrainReplica
 from console.steps.gate_replica import GateReplica
 from console.steps.limit_replica import LimitReplica
@@ -36,5 +37,9 @@ def step_kinds(runtime: Runtime) -> dict[str, StepKind]:
         WatchService(),
         SwitchMaintenance(runtime),
         DrainRequests(),
+        RemoveImage(runtime),
+        RemoveLogs(runtime),
+        RemoveBuildCache(runtime),
+        PackCheckpoints(runtime),
     )
     return {kind.name: kind for kind in kinds}

@@ -51,6 +51,7 @@ class RuntimeUnderTest:
     expect_exec: Callable[[ExecResult], None]
     remove: Callable[[], None] = lambda: None
     python: str = "python"
+    state: Path = Path()
 
 
 #: Serves nothing, but ends at once when asked to, as servers do.
@@ -174,7 +175,7 @@ def embedded(state: Path, blueprint: SmallBlueprint | None = None) -> RuntimeUnd
             )
         return at
 
-    return RuntimeUnderTest(runtime, kill, kill_supervision, say, lambda _: None)
+    return RuntimeUnderTest(runtime, kill, kill_supervision, say, lambda _: None, state=state)
 
 
 def compose(state: Path, text: str = TOY) -> RuntimeUnderTest:
@@ -209,7 +210,9 @@ def compose(state: Path, text: str = TOY) -> RuntimeUnderTest:
     def remove() -> None:
         docker("compose", "--project-name", name, "down", "--volumes", "--timeout", "1")
 
-    return RuntimeUnderTest(runtime, kill, kill_supervision, say, lambda _: None, remove, "python3")
+    return RuntimeUnderTest(
+        runtime, kill, kill_supervision, say, lambda _: None, remove, "python3", state
+    )
 
 
 def docker(*arguments: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -10,10 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from console.domain.leftovers import Leftover
 from console.domain.services import ReplicaState, ReplicaStats
 from console.errors import Unreachable, UsageError
 from console.ports import (
     ExecResult,
+    HasLogFiles,
     HasMaintenance,
     LogLine,
     LogRequest,
@@ -252,6 +255,23 @@ def test_the_maintenance_page_is_there_or_said_not_to_be(subject: RuntimeUnderTe
         runtime.page = False
     assert not isinstance(runtime, HasMaintenance) or not runtime.has_maintenance()
     assert runtime.topology().maintenance is None
+
+
+def test_old_logs_are_found_and_removed_and_no_others(subject: RuntimeUnderTest) -> None:
+    runtime = subject.runtime
+    assert isinstance(runtime, HasLogFiles)
+    if isinstance(runtime, FakeRuntime):
+        runtime.logs = {"runner.log.1": 4}
+    else:
+        state = subject.state
+        for name in ("runner.log", "runner.log.1", "agent.log.1", "notes.txt"):
+            (state / name).write_text("line")
+        for name in ("runner.log", "runner.log.1", "notes.txt"):
+            os.utime(state / name, (0, 0))
+    assert runtime.old_logs(7) == [Leftover("runner.log.1", 4)]
+    runtime.remove_log("runner.log.1")
+    runtime.remove_log("runner.log.1")
+    assert runtime.old_logs(7) == []
 
 
 def test_the_commands_are_shown_to_the_operator(subject: RuntimeUnderTest) -> None:

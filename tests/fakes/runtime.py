@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
+from console.domain.leftovers import Leftover
 from console.domain.services import (
     Maintenance,
     ReplicaFact,
@@ -94,6 +95,10 @@ class FakeRuntime(FakeLimits):
         #: Whether there is a maintenance page; since when it is shown.
         self.page = False
         self.page_since: datetime | None = None
+        #: What can be cleaned up, with sizes.
+        self.images: dict[str, int] = {}
+        self.logs: dict[str, int] = {}
+        self.cache = 0
         self._running = False
         self._supervised = False
         self._seeded = False
@@ -302,6 +307,34 @@ class FakeRuntime(FakeLimits):
 
     def maintenance_command(self, *, on: bool) -> str:
         return f"fake maintenance {'on' if on else 'off'}"
+
+    def removable_images(self, kept: int) -> list[Leftover]:
+        self._reach()
+        return [Leftover(*item) for item in sorted(self.images.items())]
+
+    def image_exists(self, image: str) -> bool:
+        self._reach()
+        return image in self.images
+
+    def remove_image(self, image: str) -> None:
+        self._reach()
+        self.commands.append(("remove_image", image))
+        self.images.pop(image, None)
+
+    def old_build_cache(self) -> int:
+        return self.cache
+
+    def remove_build_cache(self) -> None:
+        self.cache = 0
+
+    def old_logs(self, days: float) -> list[Leftover]:
+        self._reach()
+        return [Leftover(*item) for item in sorted(self.logs.items())]
+
+    def remove_log(self, name: str) -> None:
+        self._reach()
+        self.commands.append(("remove_log", name))
+        self.logs.pop(name, None)
 
     def bring_up(self, progress: Callable[[str], None]) -> None:
         self._reach()

@@ -7,6 +7,7 @@ runs, stops taking tasks when drained, and a new process takes them again.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -59,6 +60,8 @@ class ModelStack(FakeRuntime):
         self.blind = False
         self.single: dict[str, str] = {}
         self.in_flight: int | None = 0
+        #: Those that are old and not packed away.
+        self.checkpoints: set[str] = set()
         self.memory: dict[str, int | None] = {}
         super().__init__(services, clock=clock.now)
 
@@ -118,11 +121,26 @@ class ModelStack(FakeRuntime):
     def exec(self, replica: str, command: Sequence[str], timeout_seconds: float) -> ExecResult:
         result = super().exec(replica, command, timeout_seconds)
         if result.exit_code == 0 and list(command[:3]) == ["python", "-m", "workers"]:
+            if command[3] == "checkpoints":
+                return self._checkpoints(command[4], [w for w in command[5:] if "/" in w])
             pid = self._fact(replica).pid
             if pid is None:
                 return ExecResult(1, "no such worker")
             (self.drained.add if command[3] == "drain" else self.drained.discard)(pid)
         return result
+
+    def _checkpoints(self, action: str, names: Sequence[str]) -> ExecResult:
+        if action == "list":
+            listed = [
+                {"name": name, "size_bytes": MIB, "age_seconds": 10**6}
+                for name in sorted(self.checkpoints)
+                if not names or name in names
+            ]
+            return ExecResult(0, json.dumps(listed))
+        (self.checkpoints.update if action == "restore" else self.checkpoints.difference_update)(
+            names
+        )
+        return ExecResult(0, "done")
 
     # -------------------------------------------------------------------------
 

@@ -21,6 +21,7 @@ from console.runtimes.compose.edge import EDGE_VARIABLES, write_limits
 from console.runtimes.compose.environment import read_env
 from console.runtimes.compose.events import Watcher
 from console.runtimes.compose.execute import execute
+from console.runtimes.compose.images import ProductImages
 from console.runtimes.compose.keeper import start_keeper
 from console.runtimes.compose.logs import LogReader
 from console.runtimes.compose.maintenance import MaintenancePage
@@ -32,6 +33,7 @@ from console.runtimes.compose.routing import Routing, proxies
 from console.runtimes.compose.statistics import Statistics
 from console.runtimes.compose.variables import Variables
 from console.runtimes.naming import lowest_free_names
+from console.runtimes.old_logs import KeepsLogFiles
 from console.settings import PROJECT, Settings
 
 URL_LABEL = "console.url"
@@ -39,7 +41,7 @@ SECRET = "{secret:"  # noqa: S105 -- the place for one in a label
 PRODUCT_FILE = "docker-compose.production.yml"
 
 
-class ComposeRuntime:
+class ComposeRuntime(ProductImages, KeepsLogFiles):
     """
     Replicas as containers of one compose project.
 

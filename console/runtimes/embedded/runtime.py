@@ -38,13 +38,14 @@ from console.runtimes.embedded.take_down import take_down
 from console.runtimes.files import JsonDirectory
 from console.runtimes.locks import FileLock
 from console.runtimes.naming import lowest_free_names, service_of
+from console.runtimes.old_logs import KeepsLogFiles
 from console.settings import PROJECT, Settings
 
 WATCH_SECONDS = 0.1
 SPECS_LOCK_SECONDS = 10.0
 
 
-class EmbeddedRuntime:
+class EmbeddedRuntime(KeepsLogFiles):
     """
     Replicas as processes under a supervisor of our own.
 
