@@ -194,6 +194,17 @@ def test_what_is_set_is_read_without_secrets(tmp_path: Path) -> None:
     assert (tmp_path / "real").stat().st_mode & 0o777 == 0o640
 
 
+def test_a_file_that_cannot_be_read_stops_no_picture(tmp_path: Path) -> None:
+    file = tmp_path / "compose.yaml"
+    file.write_text("image: ${IMAGE:-a}\n")
+    (tmp_path / ".env").mkdir()
+    variables = Variables(ComposeProject((file,), tmp_path / "state", ours=False))
+
+    assert variables.values() == {}
+    with pytest.raises(Refused, match="cannot be changed"):
+        variables.write({"IMAGE": "b"})
+
+
 def test_every_setting_of_the_example_is_explained(project: Path) -> None:
     found = explanations(project / ".env.example")
 

@@ -50,7 +50,8 @@ OWN_VARIABLES = frozenset({"EDGE_RATE_PER_KEY", "EDGE_RATE_PER_ADDRESS", "PYTHON
 
 HEADER = """\
 # Settings of this stack on Docker, explained in .env.example.  Made once to fit this host
-# and never changed by itself again: edit what you like.  Secrets are in the directory
+# and never changed by itself again: `fragrance settings set` and `fragrance resize` change
+# it for what runs too; or edit it while the stack is stopped.  Secrets are in the directory
 # beside this file, not here.
 """
 _VARIABLE = re.compile(r"\$\{([A-Z_]+)")

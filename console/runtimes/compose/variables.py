@@ -76,7 +76,7 @@ class Variables:
         names = self._names()
         stamp = _stamp(self.file)
         if self._read is None or self._read[0] != stamp:
-            self._read = (stamp, read_env(self.file))
+            self._read = (stamp, self._read_file())
         present = self._read[1]
         return {
             name: value
@@ -87,7 +87,7 @@ class Variables:
     def known(self) -> tuple[Setting, ...]:
         """Return every setting, explained where the product explains it."""
         values = self.values()
-        present = {n for n, v in read_env(self.file).items() if v}
+        present = {n for n, v in self._read_file().items() if v}
         texts = explanations(PROJECT / ".env.example") if self._project.ours else {}
         elsewhere = self._elsewhere()
         found = []
@@ -173,6 +173,13 @@ class Variables:
         return _limit_settings(self._raw().get(service) or {})
 
     # -------------------------------------------------------------------------
+
+    def _read_file(self) -> dict[str, str]:
+        """Return all that is set; nothing where it may not be read, as by a mere onlooker."""
+        try:
+            return read_env(self.file)
+        except (OSError, UnicodeDecodeError):
+            return {}
 
     def _names(self) -> dict[str, str]:
         """Return the variables that something reads, with the default of each."""
