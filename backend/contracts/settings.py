@@ -96,7 +96,6 @@ class Settings(BaseSettings):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = "INFO"
     log_format: Literal["json", "human"] = "human"
     log_dir: Path | None = None
-    debug_mode: bool = False
     sentry_dsn: SecretStr | None = None
 
     database_url: SecretStr | None = None
@@ -110,7 +109,6 @@ class Settings(BaseSettings):
     rate_limit: str = "120/minute"
     max_body_bytes: int = Field(default=65536, ge=1024)
     prometheus_enabled: bool = True
-    auto_scaling: bool = False
 
     llm_worker_concurrency: int = Field(default=2, ge=1, le=64)
     llm_max_batch_size: int = Field(default=8, ge=1, le=256)

@@ -79,7 +79,7 @@ RULES: Mapping[str, Rule] = {
     "LOG_FORMAT": one_of("json", "human"),
     **dict.fromkeys(
         (
-            *("DEBUG_MODE", "RATE_LIMIT_ENABLED", "PROMETHEUS_ENABLED", "AUTO_SCALING"),
+            *("RATE_LIMIT_ENABLED", "PROMETHEUS_ENABLED"),
             *("USE_CACHE", "USE_GPU", "ENABLE_QUANTIZATION"),
         ),
         _FLAG,

@@ -63,4 +63,4 @@ def test_a_change_of_the_source_is_served_without_a_build(
     (container,) = development.containers("app")
     assert container["Config"]["Env"]
     environment = dict(line.split("=", 1) for line in container["Config"]["Env"])
-    assert (environment["APP_ENV"], environment["DEBUG_MODE"]) == ("dev", "true")
+    assert (environment["APP_ENV"], environment["LOG_LEVEL"]) == ("dev", "DEBUG")

@@ -209,7 +209,7 @@ def test_every_setting_of_the_example_is_explained(project: Path) -> None:
     found = explanations(project / ".env.example")
 
     assert found["CACHE_TTL"] == (
-        "Results of the same brief are used again for CACHE_TTL seconds.",
+        "Seconds for which the result of a brief is used again.",
         "7200",
     )
     assert "Logging" in found["LOG_FORMAT"][0]

@@ -29,7 +29,7 @@ SYSTEM = (
 #: Settings that may be changed while it serves: of application and workers, of the
 #: application alone, and of the workers by queue.
 SETTINGS = (
-    *("LOG_LEVEL", "DEBUG_MODE", "PROMETHEUS_ENABLED", "USE_CACHE", "CACHE_TTL"),
+    *("LOG_LEVEL", "PROMETHEUS_ENABLED", "USE_CACHE", "CACHE_TTL"),
     *("DB_POOL_SIZE", "DB_POOL_TIMEOUT"),
 )
 APP_SETTINGS = ("CORS_ORIGINS", "MAX_BODY_BYTES", "RATE_LIMIT", "RATE_LIMIT_ENABLED")
@@ -47,7 +47,6 @@ PRODUCT = (
     "CORS_ORIGINS",
     "DB_POOL_SIZE",
     "DB_POOL_TIMEOUT",
-    "DEBUG_MODE",
     "ENABLE_QUANTIZATION",
     "HF_HOME",
     "LLM_MAX_BATCH_SIZE",
