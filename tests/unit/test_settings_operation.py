@@ -212,5 +212,5 @@ def test_every_setting_of_the_example_is_explained(project: Path) -> None:
         "Seconds for which the result of a brief is used again.",
         "7200",
     )
-    assert "Logging" in found["LOG_FORMAT"][0]
+    assert "json" in found["LOG_FORMAT"][0]
     assert all(text for text, _ in found.values())
