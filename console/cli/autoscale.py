@@ -6,6 +6,7 @@ from datetime import datetime
 
 from console.cli.changing import confirm, print_json, reporting_end, require_words
 from console.cli.main import Commands, Invocation, add_changing, add_command
+from console.cli.scale import check_visible
 from console.domain.plans import Json
 from console.domain.services import Service
 from console.domain.snapshot import AgentState, Snapshot
@@ -54,6 +55,14 @@ def _chosen(call: Invocation, snapshot: Snapshot, *, on: bool, present: list[str
     """Return the services meant; those named must exist and be scaled by policy."""
     policy = call.settings.policy
     asked: list[str] = call.args.services
+    if on:
+        check_visible(snapshot)
+        if not snapshot.services:
+            raise Refused(
+                "the stack is not running",
+                unchanged="nothing was changed",
+                remedy="fragrance start",
+            )
     if not on:
         unknown = [n for n in asked if n not in present and snapshot.service(n) is None]
         if unknown:

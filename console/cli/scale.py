@@ -16,7 +16,7 @@ from console.domain.advice import Advice, advise
 from console.domain.plans import Json
 from console.domain.snapshot import AgentState, Snapshot
 from console.engine import Engine
-from console.errors import UsageError
+from console.errors import Unreachable, UsageError
 from console.operations.capacity import capacity_lines
 from console.operations.request import PlanRequest
 
@@ -80,8 +80,11 @@ def _advise(call: Invocation, names: list[str]) -> int:
     """Print what is advised for the services called *names*, or for all that are scaled."""
     engine = call.engine()
     snapshot = _measured(engine)
+    check_visible(snapshot)
     policy = call.settings.policy
     known = {s.name: s for s in snapshot.services}
+    if not known:
+        names = []
     if unknown := [name for name in names if name not in known]:
         raise UsageError(
             f"there is no service {unknown[0]!r}",
@@ -104,13 +107,23 @@ def _advise(call: Invocation, names: list[str]) -> int:
         )
         return 0
     if not told:
-        print("nothing here is scaled")
+        print("nothing here is scaled" if known else "the stack is not running: fragrance start")
     for advice, capacity in told:
         for line in advice_lines(advice, capacity):
             print(line)
-    if snapshot.agent is AgentState.ABSENT:
+    if known and snapshot.agent is AgentState.ABSENT:
         print(f"no agent is running: rates are of {MEASURE_SECONDS:g} s only", file=sys.stderr)
     return 0
+
+
+def check_visible(snapshot: Snapshot) -> None:
+    """Raise Unreachable when it cannot be told which services there are."""
+    if snapshot.unseen is not None:
+        raise Unreachable(
+            f"the services cannot be seen: {snapshot.unseen}",
+            unchanged="nothing was changed",
+            remedy="fragrance doctor",
+        )
 
 
 def advice_lines(advice: Advice, capacity: list[str]) -> list[str]:
