@@ -264,6 +264,14 @@ def test_a_crash_at_every_boundary_of_a_routed_scale_is_survived(stack: Stack) -
     assert stack.replicas("app") == ["app-1", "app-2"]
 
 
+@pytest.mark.slow
+def test_a_crash_at_every_boundary_of_maintenance_is_survived(stack: Stack) -> None:
+    with closing(build_engine(load_settings(state=str(stack.state)))) as engine:
+        crashes = FaultHarness(engine, seconds=240).crash_everywhere("maintenance", {"on": True})
+        assert crashes == 10
+        assert engine.collector.collect().maintenance is False
+
+
 def test_stop_keeps_the_data_and_the_next_start_goes_on_with_it(
     stack: Stack, containers: ComposeStack
 ) -> None:

@@ -135,8 +135,7 @@ def restore(directory: Path, name: str) -> None:
         _check(packed)
         original.parent.mkdir(exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".writing-", dir=original.parent) as scratch:
-            with tarfile.open(packed) as tar:
-                tar.extractall(scratch, filter="data")
+            _unpack(packed, Path(scratch) / original.name)
             (Path(scratch) / original.name).rename(original)
         _sync(original.parent)
     packed.unlink(missing_ok=True)
@@ -183,6 +182,23 @@ def _compare(packed: Path, original: Path) -> None:
             member = tar.extractfile(f"{original.name}/{path.relative_to(original)}")
             if member is None or member.read() != path.read_bytes():
                 raise ValueError(f"the archive of {original} does not read back")
+
+
+def _unpack(packed: Path, target: Path) -> None:
+    """
+    Write what *packed* holds into *target*, as old as it was.
+
+    By hand: only newer Pythons can be told to extract nothing but plain files.
+    """
+    with tarfile.open(packed) as tar:
+        target.mkdir()
+        target.chmod(0o755)
+        for member in tar:
+            content = tar.extractfile(member)
+            if content is not None:
+                (target / Path(member.name).name).write_bytes(content.read())
+        written = tar.getmember(target.name).mtime
+    os.utime(target, (written, written))
 
 
 def _sha256(path: Path) -> str:
