@@ -16,6 +16,7 @@ from textual.filter import LineFilter
 
 from console import ports
 from console.domain.operations import Operation
+from console.domain.snapshot import Snapshot
 from screens.actions import action
 from screens.ascii import AsciiOnly
 from screens.dialogs.base import Dialog
@@ -146,7 +147,8 @@ class ConsoleApp(Operates, App[None]):
     def on_picture_recalled(self, message: PictureRecalled) -> None:
         """Draw the agent's last picture until a present one comes."""
         if self.view.snapshot is None:
-            self._know(replace(self.view, snapshot=message.snapshot, recalled=True))
+            seen = _seen(message.snapshot)
+            self._know(replace(self.view, snapshot=message.snapshot, recalled=True, seen=seen))
 
     def on_snapshot_fetched(self, message: SnapshotFetched) -> None:
         """Draw the present picture."""
@@ -157,6 +159,7 @@ class ConsoleApp(Operates, App[None]):
                 access=message.access,
                 environment=message.snapshot.environment,
                 recalled=False,
+                seen=_seen(message.snapshot) or self.view.seen,
                 failure=(),
                 failing_since=None,
             )
@@ -302,3 +305,8 @@ class ConsoleApp(Operates, App[None]):
         else:
             driver._disable_mouse_support()
         self.say(f"mouse {'on' if self._mouse_on else 'off'}")
+
+
+def _seen(snapshot: Snapshot) -> Snapshot | None:
+    """Return *snapshot* if it tells what runs."""
+    return snapshot if snapshot.source_is_fresh("runtime") else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rich.text import Text
 
-from console.domain.operations import Operation, StepEvent
+from console.domain.operations import Operation, StepEvent, StepPhase
 from console.domain.settling import Settling
 from screens.actions import Action, bindings_on
 from screens.dialogs.confirm import error_lines
@@ -40,6 +40,7 @@ class FollowScreen(SettlesOperations, ConsoleScreen):
         self._effect_feed: EffectFeed | None = None
         self._effects: tuple[Effect, ...] = ()
         self._settling: Settling | None = None
+        self._in_sight = ""
 
     def entered(self) -> None:
         """Begin to follow."""
@@ -103,6 +104,23 @@ class FollowScreen(SettlesOperations, ConsoleScreen):
                 self.operation, self._events, self.look, self.now, width, effect
             )
         self.lines.show(lines)
+        self._keep_in_sight(lines)
+
+    def _keep_in_sight(self, lines: list[Text]) -> None:
+        """Scroll to the step at work when another one is, and to the result at the end."""
+        operation = self.operation
+        steps = operation.steps if operation is not None else ()
+        at_work = next((s.name for s in reversed(steps) if s.phase is StepPhase.INTENT), "")
+        if operation is None or operation.finished:
+            at_work = ""
+        if at_work == self._in_sight:
+            return
+        self._in_sight = at_work
+        if not at_work:
+            self.lines.scroll_home(animate=False)
+            return
+        place = next((i for i, line in enumerate(lines) if f" ▶ {at_work} " in line.plain), 0)
+        self.lines.see(place, min(place + 1, len(lines) - 1))
 
     def operation_in_view(self) -> Operation | None:
         """Return the one that is followed."""

@@ -107,9 +107,10 @@ def overview_page(
     if height >= 36 and len(lines) + len(services) + replicas + len(rest) <= height:
         expanded = frozenset(s.name for s in services if len(s.replicas) > 1)
     page = Page(lines, [])
-    stale = view.stale(now) or bool(view.failure)
+    stale = view.stale(now) or bool(view.failure) or view.blind
     for service in services:
-        _add_service(page, service, look, now, width, selected, expanded, targets, stale)
+        last = _last_seen(view, service, now)
+        _add_service(page, service, look, now, width, selected, expanded, targets, stale, last)
     if not services:
         lines.append(styled(" no services are defined", look.dim))
     lines += rest
@@ -241,14 +242,15 @@ def _add_service(
     expanded: frozenset[str],
     targets: Mapping[str, int],
     stale: bool,
+    last_seen: str,
 ) -> None:
     first = len(page.lines)
     target = targets.get(service.name)
     here = selected == service.name
     line = _service_line(service, look, now, width, here, service.name in expanded, target, stale)
     page.lines.append(fill(line, width, look.selected if here else None))
-    reason = clean(service.reason, 500)
-    if reason and width < WIDE and service.health is not Health.HEALTHY:
+    reason = last_seen or clean(service.reason, 500)
+    if reason and (width < WIDE or last_seen) and service.health is not Health.HEALTHY:
         _, style = health_sign(service.health, look)
         note = styled("    ↳ ", look.dim).append(reason, look.dim if stale else style)
         note.truncate(width, overflow="ellipsis")
@@ -262,6 +264,15 @@ def _add_service(
         page.lines.append(fill(line, width, look.selected if here else None))
         place = len(page.lines) - 1
         page.rows.append(Row(replica.name, service.name, place, place))
+
+
+def _last_seen(view: View, service: Service, now: datetime) -> str:
+    """Return how *service* was when that could be told, while it cannot; else ""."""
+    before = view.seen.service(service.name) if view.blind and view.seen else None
+    if before is None or view.seen is None:
+        return ""
+    ago = age((now - view.seen.taken_at).total_seconds())
+    return f"last seen {ago} ago: {before.ready}/{before.desired} ready, {before.health.value}"
 
 
 def _service_line(

@@ -34,6 +34,7 @@ class View:
         failing_since: Since when it fails.
         capabilities: Names of the runtime's capabilities (:mod:`console.ports`).
         ended: The operation that was last seen to end.
+        seen: The last picture in which the runtime's answer was fresh.
     """
 
     environment: str
@@ -46,6 +47,7 @@ class View:
     failing_since: datetime | None = None
     capabilities: frozenset[str] = field(default_factory=frozenset)
     ended: Operation | None = None
+    seen: Snapshot | None = None
 
     @property
     def operation(self) -> OperationSummary | None:
@@ -83,6 +85,11 @@ class View:
         if self.access is None or not self.access.write:
             return False
         return self.access.until is None or now < self.access.until
+
+    @property
+    def blind(self) -> bool:
+        """Whether there is a picture and what runs is not seen in it now."""
+        return self.snapshot is not None and not self.snapshot.source_is_fresh("runtime")
 
     @property
     def without_agent(self) -> bool:

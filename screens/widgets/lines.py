@@ -37,6 +37,11 @@ class Lines(ScrollView):
         self._lines: list[Text] = []
 
     @property
+    def allow_vertical_scroll(self) -> bool:
+        """Scroll though no bar is drawn: Textual takes the bar for the permission."""
+        return True
+
+    @property
     def plain(self) -> str:
         """What is shown, as plain text, for tests and for copying."""
         return "\n".join(line.plain.rstrip() for line in self._lines)

@@ -281,6 +281,35 @@ def normal(**changes: Any) -> Snapshot:
     return replace(picture, **changes)
 
 
+def blind(now: datetime) -> Snapshot:
+    """The engine has gone: what ran is known, and nothing of how it does."""
+    why = "cannot see its process: the Docker Engine is not running"
+    lost = tuple(
+        replace(
+            found,
+            ready=0,
+            health=Health.UNKNOWN,
+            reason=f"{len(found.replicas)} of {len(found.replicas)} cannot be told: {why}",
+            cpu_cores=None,
+            cpu_ratio=None,
+            memory_bytes=None,
+            replicas=tuple(
+                replace(r, health=Health.UNKNOWN, reason=why, cpu_ratio=None, memory_bytes=None)
+                for r in found.replicas
+            ),
+        )
+        for found in services()
+    )
+    error = "the Docker Engine is not running"
+    runtime = SourceStatus("runtime", SourceState.FAILED, (now - NOW).total_seconds(), error)
+    return normal(
+        taken_at=now,
+        overall=Overall.UNKNOWN,
+        services=lost,
+        sources=(runtime, *(s for s in _FRESH if s.name != "runtime")),
+    )
+
+
 def busy() -> Snapshot:
     """A queue that has grown beyond what two workers drain."""
     return normal(

@@ -367,3 +367,20 @@ async def test_a_refusal_of_what_is_no_longer_wished_is_not_shown(open_desk: Ope
         refused.set()
         await desk.sees("start-worker-llm-4")
         assert "cannot run" not in desk.text
+
+
+async def test_the_step_at_work_is_in_sight_and_at_the_end_the_result(open_desk: OpenDesk) -> None:
+    async with open_desk(scripted.normal()) as desk:
+        plan = scripted.scale_plan("worker-llm", 2, 30)
+        desk.engine.journal = [scripted.operation(OperationState.RUNNING, plan=plan)]
+        await desk.press("o")
+        await desk.sees("running")
+        await desk.press("enter")
+        await desk.sees("RUNNING")
+        desk.engine.step("start-worker-llm-28", StepPhase.INTENT)
+        lines = cast(FollowScreen, desk.screen).lines
+        await desk.until(lambda: lines.scroll_offset.y > 0, "the step in sight")
+        last = lines.scroll_offset.y + lines.size.height
+        assert any("▶ start-worker-llm-28" in x for x in lines.plain.splitlines()[:last])
+        desk.engine.end(OperationState.DONE, verified=True)
+        await desk.until(lambda: lines.scroll_offset.y == 0, "the result in sight")

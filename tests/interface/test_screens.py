@@ -15,6 +15,7 @@ from screens.dialogs.base import Dialog
 from screens.follow import FollowScreen
 from screens.overview import OverviewScreen
 from screens.terminal import Terminal
+from screens.widgets.lines import Lines
 from tests.fakes import engine as scripted
 from tests.interface.conftest import OpenDesk
 
@@ -354,3 +355,33 @@ async def test_an_operation_seen_to_end_forbids_nothing_before_the_next_picture(
         # Taken up again by somebody: a later picture is believed.
         desk.app.operation_ended(replace(ended, ended_at=taken - timedelta(seconds=2)))
         assert desk.app.view.operation == shown
+
+
+async def test_what_does_not_fit_can_be_scrolled(open_desk: OpenDesk) -> None:
+    async with open_desk(scripted.normal()) as desk:
+        await desk.press("question_mark")
+        await desk.until(lambda: isinstance(desk.app.screen, Dialog), "help")
+        body = desk.app.screen.query_one("#body", Lines)
+        assert "▾ more below" in desk.header
+        await desk.press("pagedown", "pagedown", "pagedown", "pagedown")
+        await desk.until(lambda: not body.more_below, "the last line")
+        await desk.until(lambda: "more below" not in desk.header, "no more below")
+        await desk.press("up")
+        await desk.until(lambda: body.more_below, "a line further up")
+
+
+async def test_a_runtime_that_stops_answering_leaves_what_was_last_seen_with_its_age(
+    open_desk: OpenDesk,
+) -> None:
+    async with open_desk(scripted.normal()) as desk:
+        desk.engine.clock.advance(40)
+        desk.engine.picture = scripted.blind(desk.engine.clock.now())
+        await desk.sees(
+            "source runtime failed, 40s old: the Docker Engine is not running",
+            "last seen 40s ago: 2/2 ready, healthy",
+        )
+        rows = [line for line in desk.screen.lines._lines if "worker-rl" in line.plain]
+        assert {span.style for span in rows[0].spans} <= {desk.app.look.dim, desk.app.look.accent}
+        desk.engine.clock.advance(1)
+        desk.engine.picture = scripted.normal(taken_at=desk.engine.clock.now())
+        await desk.until(lambda: "last seen" not in desk.text, "it is seen again")

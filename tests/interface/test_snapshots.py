@@ -123,6 +123,18 @@ def test_the_wizard_with_advice(snap_compare: SnapCompare, size: tuple[int, int]
 
 
 @SIZES
+def test_an_engine_that_has_gone(snap_compare: SnapCompare, size: tuple[int, int]) -> None:
+    engine = scripted.FakeEngine(scripted.normal())
+
+    async def script(desk: Desk) -> None:
+        engine.clock.advance(40)
+        engine.picture = scripted.blind(engine.clock.now())
+        await desk.sees("last seen")
+
+    assert snap_compare(**drawn(engine, script), terminal_size=size)
+
+
+@SIZES
 @pytest.mark.parametrize("asked", ["resize", "settings"])
 def test_what_is_asked_for(snap_compare: SnapCompare, asked: str, size: tuple[int, int]) -> None:
     async def script(desk: Desk) -> None:
