@@ -126,6 +126,8 @@ ACTIONS: tuple[Action, ...] = (
     _restarting("restart_all", "R", "R", "restart everything, one replica at a time", "Stack"),
     _starting("restart_complete", "", "", "restart everything from the ground up: an outage",
               "Stack", tier=Tier.SEVERE, capability="RemovesReplica"),
+    _starting("cleanup", "", "", "clean up: old images, logs, checkpoints, with sizes", "Stack",
+              capability="HasLogFiles"),
     _starting("settings", "", "", "settings: another value of one", "Stack",
               capability="HasSettings"),
     _starting("maintenance", "m", "m", "maintenance page: show it, or take it away", "Stack",

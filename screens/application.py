@@ -41,6 +41,7 @@ _CAPABILITIES = (
     "HasMaintenance",
     "SetsLimits",
     "HasSettings",
+    "HasLogFiles",
     "StartsStack",
 )
 

@@ -64,6 +64,10 @@ class Operates:
             )
         )
 
+    def do_cleanup(self) -> None:
+        """Plan the removal of what no release needs; the plan names each size."""
+        self._plan("cleanup", {})
+
     def do_settings(self) -> None:
         """Ask for a setting and its value, then plan it."""
 

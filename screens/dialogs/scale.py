@@ -175,14 +175,23 @@ class ScaleDialog(PlanDialog):
     def _advice(self, width: int) -> list[Text]:
         if self.view.stale(self.now) or self.view.failure:
             return paragraph(["? no advice: the picture is old"], width, self.look.warn)
+        lines = self._autoscaler(width)
         brief = len(self.targets) > 1
-        return [
-            line
-            for advice in self._advices()
-            for line in advice_lines(
-                advice, self.targets[advice.service], self.look, width, brief=brief
-            )
-        ]
+        for advice in self._advices():
+            target = self.targets[advice.service]
+            lines += advice_lines(advice, target, self.look, width, brief=brief)
+        return lines
+
+    def _autoscaler(self, width: int) -> list[Text]:
+        """Return what the autoscaler decided last, where it is on: it may scale back."""
+        decisions = self.view.snapshot.autoscale if self.view.snapshot else ()
+        words = (
+            f"▲ autoscale is on for {clean(d.service, 40)}: {d.action.value}, "
+            f"{clean(d.reason, 300)}"
+            for d in decisions
+            if d.service in self.targets
+        )
+        return paragraph(words, width, self.look.warn)
 
     def _capacity(self, width: int) -> list[Text]:
         """Return what one more of a single service needs, and what the host has left."""

@@ -114,6 +114,12 @@ class CapableRuntime:
     def limits_command(self, replica: str, limits: object) -> str:
         return f"update {replica}"
 
+    def old_logs(self, days: float) -> list[object]:
+        raise AssertionError("screens never look for logs")
+
+    def remove_log(self, name: str) -> None:
+        raise AssertionError("screens never remove a log")
+
     def has_maintenance(self) -> bool:
         return True
 

@@ -10,6 +10,7 @@ from typing import Any, cast
 import pytest
 from textual.widgets import Input
 
+from console.domain.decisions import Action, Decision
 from console.domain.operations import OperationState, OperationSummary, StepPhase
 from console.domain.plans import Plan
 from console.domain.services import Role
@@ -384,3 +385,10 @@ async def test_the_step_at_work_is_in_sight_and_at_the_end_the_result(open_desk:
         assert any("▶ start-worker-llm-28" in x for x in lines.plain.splitlines()[:last])
         desk.engine.end(OperationState.DONE, verified=True)
         await desk.until(lambda: lines.scroll_offset.y == 0, "the result in sight")
+
+
+async def test_who_scales_by_hand_is_told_that_the_autoscaler_is_on(open_desk: OpenDesk) -> None:
+    decision = Decision("worker-llm", Action.HOLD, None, "cooling down", scripted.NOW)
+    async with open_desk(scripted.normal(autoscale=(decision,))) as desk:
+        await desk.press("down", "s")
+        await desk.sees("autoscale is on for worker-llm: hold, cooling down")

@@ -82,3 +82,16 @@ async def test_the_complete_restart_is_severe_everywhere(open_desk: OpenDesk) ->
         await desk.press("enter", "y")
         await desk.until(lambda: desk.asked("submit"), "submitted")
         assert desk.asked("plan") == [("plan", "restart", {"complete": True})]
+
+
+async def test_cleaning_up_shows_sizes_before_anything_is_asked(open_desk: OpenDesk) -> None:
+    async with open_desk(scripted.normal()) as desk:
+        desk.engine.next_plan = Plan(
+            "cleanup",
+            "1.2 GiB: 1 images, 0 logs, 0 checkpoints packed",
+            (Step("remove-image-abc", "remove_image", command="docker image rm abc: 1.2 GiB"),),
+        )
+        desk.app.act("cleanup")
+        await desk.sees("Cleanup: 1.2 GiB", "docker image rm abc: 1.2 GiB", "cannot be undone")
+        assert desk.asked("plan") == [("plan", "cleanup", {})]
+        assert desk.asked("submit") == []
