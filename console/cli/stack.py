@@ -17,7 +17,8 @@ from console.domain.services import Health, ReplicaState, Service, Topology
 from console.domain.snapshot import Snapshot
 from console.domain.text import plain_text
 from console.engine import Engine
-from console.errors import ConsoleError, NotSupported, Refused, UsageError
+from console.errors import ConsoleError, NotSupported, Refused, Unreachable, UsageError
+from console.journal.liveness import runner_is_alive
 from console.ports import LogRequest, StartsStack
 from console.settings import PRODUCTION, Settings, record_environment, record_runtime
 
@@ -249,7 +250,13 @@ def _stack_of(engine: Engine) -> StartsStack:
 
 def _check_stop(call: Invocation, engine: Engine) -> None:
     engine.require_write()
-    operation = engine.journal.unfinished()
+    try:
+        operation = engine.journal.unfinished()
+    except Unreachable as error:
+        if runner_is_alive(engine.settings.state):
+            raise
+        _say(f"warning: {error.message}")
+        operation = None
     if operation is not None and operation.state in ACTIVE:
         raise busy_with(operation)
     if not engine.settings.production or call.args.yes:

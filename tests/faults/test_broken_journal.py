@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -146,6 +147,55 @@ def test_a_live_runner_is_not_run_over(engine: Engine) -> None:
     assert "op-7 holds the lock" in refused.stderr
 
 
+def fill(disk: Path) -> None:
+    filled = subprocess.run(
+        ["dd", "if=/dev/zero", f"of={disk / 'ballast'}", "bs=4k"],
+        check=False,
+        capture_output=True,
+    )
+    assert b"No space left" in filled.stderr
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting takes root")
+def test_a_full_disk_ends_no_supervisor_and_no_replica_that_writes_nothing(tmp_path: Path) -> None:
+    """All of the stack on one disk: a worker that must write dies, and comes back with room."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "none", str(disk)], check=True)
+    state = disk / "state"
+    engine = build_toy(Settings(project=tmp_path, state=state))
+    try:
+        started = fragrance(state, "start", "--detach", "--runtime", "embedded")
+        assert started.returncode == 0, started.stderr
+        wait_for(lambda: workers(engine) == ["worker-llm-1"], 30, "no worker")
+        before = pids(engine, "app")
+        worker = pids(engine, "worker-llm")["worker-llm-1"]
+        assert worker is not None
+        fill(disk)
+        with suppress(ProcessLookupError):
+            os.kill(worker, signal.SIGKILL)
+        wait_for(lambda: not Path(f"/proc/{worker}").exists(), 30, "the worker was not reaped")
+        assert pids(engine, "app") == before
+        (disk / "ballast").unlink()
+        wait_for(lambda: workers(engine) == ["worker-llm-1"], 90, "the worker did not come back")
+        assert pids(engine, "app") == before
+
+        fill(disk)
+        stopped = fragrance(state, "stop")
+        assert stopped.returncode == 0, stopped.stderr
+        assert "not recorded" in stopped.stderr
+    finally:
+        (disk / "ballast").unlink(missing_ok=True)
+        engine.runtime.take_down(lambda _: None, 30)  # type: ignore[attr-defined]
+        subprocess.run(["umount", "--lazy", str(disk)], check=False)
+
+
+def pids(engine: Engine, service: str) -> dict[str, int | None]:
+    found = engine.collector.collect().service(service)
+    assert found is not None
+    return {replica.name: replica.pid for replica in found.replicas}
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounting takes root")
 def test_a_full_disk_is_said_and_acted_without(tmp_path: Path) -> None:
     """Journal, audit and logs on a disk with no byte left; what the replicas need elsewhere."""
@@ -161,12 +211,7 @@ def test_a_full_disk_is_said_and_acted_without(tmp_path: Path) -> None:
             (state / name).symlink_to(roomy / name)
         started = fragrance(state, "start", "--detach", "--runtime", "embedded")
         assert started.returncode == 0, started.stderr
-        filled = subprocess.run(
-            ["dd", "if=/dev/zero", f"of={disk / 'ballast'}", "bs=4k"],
-            check=False,
-            capture_output=True,
-        )
-        assert b"No space left" in filled.stderr
+        fill(disk)
 
         refused = fragrance(state, *RESTART)
         assert refused.returncode in {3, 5}, refused.stderr

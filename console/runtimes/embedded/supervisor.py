@@ -211,7 +211,7 @@ class Supervisor:
                 next_at = replica.advance(now, run=run)
             except Exception:
                 # One replica's trouble must not end the supervision of the others.
-                traceback.print_exc()
+                self._report(traceback.format_exc())
                 next_at = None
             if next_at is not None:
                 deadlines.append(next_at)
@@ -220,7 +220,10 @@ class Supervisor:
             for left in self._orphans:
                 left.send(signal.SIGKILL)
         if self._companion is not None and not self._stopping:
-            deadlines.append(self._companion.look(now))
+            try:
+                deadlines.append(self._companion.look(now))
+            except OSError as error:
+                self._report(f"the agent cannot be started: {error.strerror}")
         if now >= self._rotate_at:
             self._rotate_at = now + ROTATE_EVERY_SECONDS
             self._rotate()
@@ -241,7 +244,10 @@ class Supervisor:
                 self._report(f"{path.name} was cut without keeping it: {error.strerror}")
 
     def _report(self, line: str) -> None:
-        print(datetime.now(UTC).isoformat(timespec="milliseconds"), line, file=sys.stderr)
+        at = datetime.now(UTC).isoformat(timespec="milliseconds")
+        # A log on a full disk must not end us, and all the replicas with us.
+        with contextlib.suppress(OSError):
+            os.write(sys.stderr.fileno(), f"{at} {line}\n".encode(errors="replace"))
 
 
 def main() -> int:

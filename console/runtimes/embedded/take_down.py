@@ -42,7 +42,7 @@ def take_down(layout: Layout, progress: Progress, timeout_seconds: float) -> Non
         return
     refuse_strangers((layout.supervisor_lock, layout.agent_lock), "stop")
     # Before the lock: a start that waits for something must see it too.
-    write_atomic(layout.wanted, b"down\n")
+    _want_down(layout)
     lock = FileLock(layout.change_lock)
     if not lock.acquire(CHANGE_LOCK_SECONDS):
         raise Busy(
@@ -51,7 +51,7 @@ def take_down(layout: Layout, progress: Progress, timeout_seconds: float) -> Non
             remedy="fragrance status",
         )
     with lock:
-        write_atomic(layout.wanted, b"down\n")
+        _want_down(layout)
         # First the agent: it would start the supervisor again.
         _end_agent(layout, progress)
         was_running = supervisor_runs(layout)
@@ -67,6 +67,15 @@ def take_down(layout: Layout, progress: Progress, timeout_seconds: float) -> Non
                 remedy="fragrance status, then fragrance stop again",
             )
         progress("stopped; data stays" if was_running or left else "nothing was running")
+
+
+def _want_down(layout: Layout) -> None:
+    try:
+        write_atomic(layout.wanted, b"down\n")
+    except OSError:
+        # A full disk: in place, where the few bytes have their room already.
+        with layout.wanted.open("r+b") as file:
+            file.write(b"down\n")
 
 
 def _end_supervisor(layout: Layout, progress: Progress, timeout_seconds: float) -> None:
