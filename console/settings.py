@@ -10,6 +10,7 @@ from __future__ import annotations
 import grp
 import os
 import pwd
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -100,7 +101,8 @@ def load_settings(
 def _check_access(state: Path) -> None:
     """Say once and clearly that a state is not for this user; one that is not there is."""
     try:
-        state.stat()
+        if not stat.S_ISDIR(state.stat().st_mode):
+            return  # nothing can be kept there, which whoever writes is told; watching needs none
         allowed = os.access(state, os.R_OK | os.X_OK)
     except PermissionError:
         allowed = False
