@@ -59,7 +59,7 @@ class PaletteDialog(Dialog[str]):
             style = self.look.text if reason is None else self.look.dim
             line = styled("› " if place == self._chosen else "  ")
             put(line, entry.shown or ":", 6, self.look.strong)
-            put(line, entry.label, 46, style)
+            put(line, entry.label, 46, style).append("  ")
             line.append(reason or entry.group, self.look.dim)
             line.truncate(width, overflow="ellipsis")
             if place != self._chosen:
