@@ -22,6 +22,7 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol
 
+from console.capabilities import StartsStack
 from console.collector import Collector
 from console.domain.decisions import Decision
 from console.domain.differences import significant
@@ -35,7 +36,7 @@ from console.errors import ConsoleError
 from console.journal.agent_lock import AgentLock
 from console.journal.history import EVERY_SECONDS
 from console.modes import adopt_umask, make_directory, open_file
-from console.ports import Clock, History, Pictures, Runtime, StartsStack
+from console.ports import Clock, History, Pictures, Runtime
 from console.settings import Settings, load_settings, policy_path
 
 log = logging.getLogger("console.agent")

@@ -48,7 +48,7 @@ class Action:
         tier: How it is guarded.
         needs_write: Whether write access is needed; the engine insists anyway.
         starts: Whether it starts an operation, of which there is one at a time.
-        capability: Name of a Protocol of :mod:`console.ports` the runtime must have.
+        capability: Name of a Protocol of :mod:`console.capabilities` the runtime must have.
         hint: Place in the footer, 0 for none; the footer shows the lowest seven.
         hint_label: Shorter label for the footer.
         hint_shown: The keys for the footer, where it stands for several actions.

@@ -14,7 +14,7 @@ from textual.app import App
 from textual.events import Event, Key
 from textual.filter import LineFilter
 
-from console import ports
+from console import capabilities
 from console.domain.operations import Operation
 from console.domain.snapshot import Snapshot
 from screens.actions import action
@@ -74,7 +74,9 @@ class ConsoleApp(Operates, App[None]):
             production=engine.settings.production,
             operator=str(engine.actor),
             capabilities=frozenset(
-                name for name in _CAPABILITIES if isinstance(engine.runtime, getattr(ports, name))
+                name
+                for name in _CAPABILITIES
+                if isinstance(engine.runtime, getattr(capabilities, name))
             ),
         )
         for name in THEMES:

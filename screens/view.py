@@ -32,7 +32,7 @@ class View:
         recalled: The picture is the agent's last one; nothing was read yet.
         failure: Why reading fails now, in the operator's lines; empty if it does not.
         failing_since: Since when it fails.
-        capabilities: Names of the runtime's capabilities (:mod:`console.ports`).
+        capabilities: Names of the runtime's capabilities (:mod:`console.capabilities`).
         ended: The operation that was last seen to end.
         seen: The last picture in which the runtime's answer was fresh.
     """

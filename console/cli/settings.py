@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 
+from console.capabilities import HasSettings
 from console.cli.changing import change
 from console.cli.main import Commands, Invocation, add_changing, add_command
 from console.domain.plans import Json
@@ -12,7 +13,6 @@ from console.domain.text import plain_text
 from console.domain.tunables import Setting
 from console.errors import NotSupported, UsageError
 from console.operations.settings import find_setting
-from console.ports import HasSettings
 
 
 def register(commands: Commands) -> None:

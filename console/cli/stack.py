@@ -10,6 +10,7 @@ import time
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from console.capabilities import StartsStack
 from console.cli.main import SHOW_CONSOLE, Commands, Invocation, add_command
 from console.domain.lifecycle import ACTIVE, busy_with
 from console.domain.operations import Change
@@ -19,7 +20,7 @@ from console.domain.text import plain_text
 from console.engine import Engine
 from console.errors import ConsoleError, NotSupported, Refused, Unreachable, UsageError
 from console.journal.liveness import runner_is_alive
-from console.ports import LogRequest, StartsStack
+from console.ports import LogRequest
 from console.settings import PRODUCTION, Settings, record_environment, record_runtime
 
 HEALTHY_SECONDS = 120.0

@@ -11,13 +11,13 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
+from console.capabilities import HasImages, HasLogFiles
 from console.domain.leftovers import Leftover, bytes_in_words
 from console.domain.plans import Json, Plan, Risk, Step
 from console.domain.services import Replica, ReplicaState
 from console.errors import ConsoleError
 from console.operations.request import PlanRequest
 from console.operations.scale import check_seen
-from console.ports import HasImages, HasLogFiles
 
 #: Releases before the present one whose images stay, to go back to.
 KEPT_RELEASES = 2

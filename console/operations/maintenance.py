@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from console.capabilities import HasMaintenance
 from console.domain.plans import Json, Plan, Risk, Step
 from console.domain.services import Role
 from console.errors import NotSupported, UsageError
 from console.operations.request import PlanRequest
 from console.operations.scale import check_seen
-from console.ports import HasMaintenance
 
 SWITCH_TIMEOUT_SECONDS = 30.0
 #: How long requests that were under way are waited for.

@@ -6,11 +6,17 @@ A planner asks the runtime only for names and command texts, which are pure.
 
 from __future__ import annotations
 
+from console.capabilities import (
+    HasSettings,
+    RemovesReplica,
+    RestartsReplica,
+    Routes,
+    StartsReplicas,
+)
 from console.domain.plans import Json, Risk, Step
 from console.domain.services import Health, Replica, ReplicaState, Role, Service
 from console.errors import NotSupported
 from console.operations.request import PlanRequest
-from console.ports import HasSettings, RemovesReplica, RestartsReplica, Routes, StartsReplicas
 
 #: A replica that stops by itself within this time is not killed, seconds; the
 #: application finishes its requests within 30 s.

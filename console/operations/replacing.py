@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from console.capabilities import RemovesReplica, StartsReplicas
 from console.domain.plans import Risk, Step
 from console.domain.services import Replica, Role, Service
 from console.errors import Refused
@@ -27,7 +28,6 @@ from console.operations.making import (
     unroute_step,
 )
 from console.operations.request import PlanRequest
-from console.ports import RemovesReplica, StartsReplicas
 
 #: Two of these at a time are not one with more room.
 _ALONE = {

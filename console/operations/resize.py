@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, replace
 
+from console.capabilities import HasSettings, SetsLimits
 from console.domain.amounts import cores_text, parse_cores, parse_size, size_text
 from console.domain.plans import Json, Plan, Risk, Step
 from console.domain.services import Limits, Replica, Role, Service
@@ -20,7 +21,6 @@ from console.operations.replacing import replace_replicas, require_replaceable
 from console.operations.request import PlanRequest
 from console.operations.scale import check_seen
 from console.operations.world import present_names, present_replicas
-from console.ports import HasSettings, SetsLimits
 
 LIMIT_TIMEOUT_SECONDS = 60.0
 #: A running replica's memory is lowered only if it uses less than this of the new limit:

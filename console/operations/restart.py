@@ -7,6 +7,7 @@ only makes sure that everything that was begun is well again.
 
 from __future__ import annotations
 
+from console.capabilities import RestartsReplica
 from console.domain.plans import Plan, Risk, Step
 from console.domain.services import Health, Replica, ReplicaState, Role, Service
 from console.errors import Refused, UsageError
@@ -25,7 +26,6 @@ from console.operations.request import PlanRequest
 from console.operations.restart_complete import plan_complete_restart
 from console.operations.scale import check_seen
 from console.operations.world import present_names, present_replicas
-from console.ports import RestartsReplica
 
 #: What others need comes first.
 _ORDER = (Role.DATABASE, Role.BROKER, Role.APP, Role.WORKER, Role.PROXY)

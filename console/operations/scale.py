@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from console.capabilities import RemovesReplica, StartsReplicas
 from console.domain.advice import Direction, advise
 from console.domain.plans import Json, Plan, Risk, Step
 from console.domain.services import Health, Replica, ReplicaState, Role, Service
@@ -33,7 +34,6 @@ from console.operations.making import (
 )
 from console.operations.request import PlanRequest
 from console.operations.world import RUNTIME_SOURCE, present_names, present_replicas
-from console.ports import RemovesReplica, StartsReplicas
 
 #: One step should not more than double or less than halve a service.
 LARGEST_FACTOR = 2.0

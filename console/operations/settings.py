@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 
+from console.capabilities import HasSettings
 from console.domain.plans import Plan, Step
 from console.domain.services import Role, Service
 from console.domain.text import plain_text
@@ -19,7 +20,6 @@ from console.operations.replacing import replace_replicas, require_replaceable
 from console.operations.request import PlanRequest
 from console.operations.scale import check_seen
 from console.operations.world import present_names, present_replicas
-from console.ports import HasSettings
 
 _ORDER = (Role.APP, Role.WORKER)
 

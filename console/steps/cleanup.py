@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import json
 
+from console.capabilities import HasImages, HasLogFiles
 from console.domain.plans import Json, Observation, Step, require_text
 from console.domain.snapshot import Snapshot
 from console.domain.text import plain_text
 from console.errors import ConsoleError, NotSupported
-from console.ports import HasImages, HasLogFiles, Runtime
+from console.ports import Runtime
 
 LOOK_SECONDS = 30.0
 #: A log of that name which is younger was rotated since the plan was made.

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from console.capabilities import SetsLimits
 from console.domain.plans import Json, Observation, Step, require_text
 from console.domain.services import Limits
 from console.domain.snapshot import Snapshot
 from console.errors import NotSupported
-from console.ports import Runtime, SetsLimits
+from console.ports import Runtime
 from console.steps.seeing import replica_or_unknown
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from console.capabilities import HasMaintenance
 from console.domain.plans import Observation, Step
 from console.domain.snapshot import Snapshot
 from console.errors import NotSupported
-from console.ports import HasMaintenance, Runtime
+from console.ports import Runtime
 from console.steps.seeing import METRICS_SOURCE, RUNTIME_SOURCE, are_new_processes
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from console.capabilities import RestartsReplica
 from console.domain.plans import Observation, Step, require_text
 from console.domain.services import ReplicaState
 from console.domain.snapshot import Snapshot
 from console.errors import NotSupported
-from console.ports import RestartsReplica, Runtime
+from console.ports import Runtime
 from console.steps.seeing import is_new_process, replica_or_unknown
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from console.capabilities import Routes
 from console.domain.plans import Observation, Step, require_text
 from console.domain.services import Route
 from console.domain.snapshot import Snapshot
 from console.errors import NotSupported
-from console.ports import Routes, Runtime
+from console.ports import Runtime
 from console.steps.seeing import is_new_process, replica_or_unknown
 
 

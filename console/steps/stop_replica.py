@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from console.capabilities import RemovesReplica
 from console.domain.plans import Observation, Step, require_text
 from console.domain.snapshot import Snapshot
 from console.errors import NotSupported
-from console.ports import RemovesReplica, Runtime
+from console.ports import Runtime
 from console.steps.seeing import is_new_process, replica_or_unknown
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from console.capabilities import HasSettings
 from console.domain.plans import Json, Observation, Step
 from console.domain.snapshot import Snapshot
 from console.errors import NotSupported
-from console.ports import HasSettings, Runtime
+from console.ports import Runtime
 from console.steps.seeing import RUNTIME_SOURCE
 
 

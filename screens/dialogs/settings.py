@@ -5,9 +5,9 @@ from __future__ import annotations
 from rich.text import Text
 from textual.widgets import Input
 
+from console.capabilities import HasSettings
 from console.domain.tunables import Setting
 from console.errors import ConsoleError, NotSupported
-from console.ports import HasSettings
 from screens.dialogs.confirm import error_lines
 from screens.dialogs.wish import Question, WishDialog
 from screens.feeds import request

@@ -13,17 +13,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
 
-from console.clock import SystemClock
-from console.domain.services import ReplicaFact, Role
-from console.ports import (
-    ExecResult,
+from console.capabilities import (
     HasMaintenance,
     RemovesReplica,
     RestartsReplica,
-    Runtime,
     StartsReplicas,
     StartsStack,
 )
+from console.clock import SystemClock
+from console.domain.services import ReplicaFact, Role
+from console.ports import ExecResult, Runtime
 from console.runtimes.compose import ComposeRuntime
 from console.runtimes.embedded import EmbeddedRuntime
 from console.runtimes.embedded.blueprint import Progress, Site

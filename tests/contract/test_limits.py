@@ -9,9 +9,10 @@ from typing import Protocol
 
 import pytest
 
+from console.capabilities import HasSettings, SetsLimits, StartsReplicas, StartsStack
 from console.domain.services import Limits, ReplicaFact, ReplicaState, Role, ServiceFact
 from console.errors import ConsoleError, Refused, UsageError
-from console.ports import HasSettings, Runtime, SetsLimits, StartsReplicas, StartsStack
+from console.ports import Runtime
 from tests.contract.runtimes import compose, docker, embedded
 from tests.fakes.runtime import FakeRuntime
 from tests.stack import wait_for

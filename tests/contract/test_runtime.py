@@ -11,21 +11,18 @@ from pathlib import Path
 
 import pytest
 
-from console.domain.leftovers import Leftover
-from console.domain.services import ReplicaState, ReplicaStats
-from console.errors import Unreachable, UsageError
-from console.ports import (
-    ExecResult,
+from console.capabilities import (
     HasLogFiles,
     HasMaintenance,
-    LogLine,
-    LogRequest,
     RemovesReplica,
     RestartsReplica,
-    Runtime,
     StartsReplicas,
     StartsStack,
 )
+from console.domain.leftovers import Leftover
+from console.domain.services import ReplicaState, ReplicaStats
+from console.errors import Unreachable, UsageError
+from console.ports import ExecResult, LogLine, LogRequest, Runtime
 from tests.contract.runtimes import (
     RuntimeUnderTest,
     compose,

@@ -97,7 +97,7 @@ class FakeRuntime(FakeLimits):
         self.page_since: datetime | None = None
         #: What can be cleaned up, with sizes.
         self.images: dict[str, int] = {}
-        self.logs: dict[str, int] = {}
+        self.rotated: dict[str, int] = {}
         self.cache = 0
         self._running = False
         self._supervised = False
@@ -329,12 +329,12 @@ class FakeRuntime(FakeLimits):
 
     def old_logs(self, days: float) -> list[Leftover]:
         self._reach()
-        return [Leftover(*item) for item in sorted(self.logs.items())]
+        return [Leftover(*item) for item in sorted(self.rotated.items())]
 
     def remove_log(self, name: str) -> None:
         self._reach()
         self.commands.append(("remove_log", name))
-        self.logs.pop(name, None)
+        self.rotated.pop(name, None)
 
     def bring_up(self, progress: Callable[[str], None]) -> None:
         self._reach()

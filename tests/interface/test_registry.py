@@ -6,7 +6,7 @@ import inspect
 
 import pytest
 
-from console import ports
+from console import capabilities
 from console.domain.operations import OperationState
 from console.engine import Access
 from screens.actions import (
@@ -83,7 +83,7 @@ def test_a_screen_is_known_by_its_entry() -> None:
 def test_what_changes_something_is_guarded() -> None:
     for action in ACTIONS:
         assert not action.needs_write or action.tier is not Tier.HARMLESS
-        assert action.capability is None or hasattr(ports, action.capability)
+        assert action.capability is None or hasattr(capabilities, action.capability)
         assert action.where == ANYWHERE or set(action.where) <= set(CLASSES)
 
 

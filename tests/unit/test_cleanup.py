@@ -27,7 +27,7 @@ def bench(tmp_path: Path) -> Bench:
 
 def filled(bench: Bench) -> Bench:
     bench.stack.images = {"fragrance-ai-app:v0.0.1": 3 * MIB, "sha256:" + "ab" * 32: MIB}
-    bench.stack.logs = {"runner.log.1": 2048}
+    bench.stack.rotated = {"runner.log.1": 2048}
     bench.stack.checkpoints = set(OLD)
     return bench
 
@@ -50,7 +50,7 @@ def test_each_thing_is_listed_with_its_size_and_then_gone(bench: Bench) -> None:
     ended = bench.run(plan)
 
     assert (ended.state, ended.verified) == (OperationState.DONE, True), ended.outcome_message
-    assert (bench.stack.images, bench.stack.logs, bench.stack.checkpoints) == ({}, {}, set())
+    assert (bench.stack.images, bench.stack.rotated, bench.stack.checkpoints) == ({}, {}, set())
     again = bench.stack.plan("cleanup", {})
     assert (again.steps, again.summary) == ((), "there is nothing to clean up")
 
@@ -62,7 +62,7 @@ def test_the_undo_brings_checkpoints_back(bench: Bench) -> None:
 
     assert undone.state is OperationState.UNDONE
     assert bench.stack.checkpoints == set(OLD)
-    assert bench.stack.logs == {}
+    assert bench.stack.rotated == {}
 
 
 def test_a_crash_at_every_boundary_is_survived(bench: Bench) -> None:
