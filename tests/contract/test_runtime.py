@@ -258,7 +258,7 @@ def test_old_logs_are_found_and_removed_and_no_others(subject: RuntimeUnderTest)
     runtime = subject.runtime
     assert isinstance(runtime, HasLogFiles)
     if isinstance(runtime, FakeRuntime):
-        runtime.logs = {"runner.log.1": 4}
+        runtime.rotated = {"runner.log.1": 4}
     else:
         state = subject.state
         for name in ("runner.log", "runner.log.1", "agent.log.1", "notes.txt"):
