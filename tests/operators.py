@@ -34,21 +34,21 @@ class Operators:
     Args:
         state: The shared directory (2770).
         group: Name of the operators' group.
-        anna, ben: Members; Anna's umask is lax, Ben's strict.
-        carl: Somebody else on the host.
+        first, second: Members; the first one's umask is lax, the second one's strict.
+        outsider: Somebody else on the host.
     """
 
     state: Path
     group: str
-    anna: str
-    ben: str
-    carl: str
+    first: str
+    second: str
+    outsider: str
 
     def start(
         self, user: str, command: list[str], *, typed: bool = False, **environ: str
     ) -> subprocess.Popen[str]:
         """Start *command* as *user*, with an environment of its own."""
-        umask = "077" if user == self.ben else "022"
+        umask = "077" if user == self.second else "022"
         script = (
             f"{_uncover()}umask {umask}; cd {shlex.quote(str(PROJECT))}; "
             # What pam_loginuid does at a login; kept by the kernel from then on.
@@ -68,7 +68,7 @@ class Operators:
     def may_use_docker(self) -> None:
         """Let the members speak to the engine, as they must to operate containers."""
         group = str(Path("/var/run/docker.sock").stat().st_gid)
-        for user in (self.anna, self.ben):
+        for user in (self.first, self.second):
             _run("usermod", "--append", "--groups", group, user)
 
     def fragrance(self, user: str, *words: str, **environ: str) -> subprocess.Popen[str]:
@@ -90,21 +90,21 @@ class Operators:
 def operators() -> Iterator[Operators]:
     """Make group, users and state; all of it is gone afterwards, processes ended by id."""
     mark = secrets.token_hex(3)
-    group, anna, ben, carl = (f"{name}{mark}" for name in ("ops", "anna", "ben", "carl"))
+    group, first, second, outsider = (f"{name}{mark}" for name in ("ops", "first", "second", "out"))
     with tempfile.TemporaryDirectory(prefix="operators-", dir="/tmp") as place:
         Path(place).chmod(0o755)
         state = Path(place) / "state"
         try:
             _run("groupadd", group)
-            for user in (anna, ben, carl):
-                more = () if user == carl else ("--groups", group)
+            for user in (first, second, outsider):
+                more = () if user == outsider else ("--groups", group)
                 _run("useradd", "--no-create-home", "--user-group", *more, user)
             _run("install", "--directory", "--mode=2770", f"--group={group}", str(state))
-            yield Operators(state, group, anna, ben, carl)
+            yield Operators(state, group, first, second, outsider)
         finally:
-            for user in (anna, ben, carl):
+            for user in (first, second, outsider):
                 subprocess.run(["userdel", user], check=False, capture_output=True, timeout=30)
-            for name in (group, anna, ben, carl):
+            for name in (group, first, second, outsider):
                 subprocess.run(["groupdel", name], check=False, capture_output=True, timeout=30)
 
 

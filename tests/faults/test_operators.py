@@ -29,12 +29,12 @@ SHORT = ("scale", "worker-llm=2", "--yes", "--reason", "many briefs")
 def ops() -> Iterator[Operators]:
     """Give operators of a light stack that the first of them has started."""
     with operators() as ops:
-        started = ops.run(ops.anna, "start", "--detach", "--runtime", "embedded")
+        started = ops.run(ops.first, "start", "--detach", "--runtime", "embedded")
         assert started.returncode == 0, started.stderr
         try:
             yield ops
         finally:
-            assert ops.run(ops.anna, "stop").returncode == 0
+            assert ops.run(ops.first, "stop").returncode == 0
 
 
 def listed(ops: Operators, user: str) -> list[dict[str, Any]]:
@@ -54,11 +54,11 @@ def audited(ops: Operators, user: str) -> list[dict[str, Any]]:
 def test_of_two_operators_in_the_same_second_one_runs_and_the_other_is_told(
     ops: Operators,
 ) -> None:
-    assert ops.run(ops.anna, "scale", "app=4", "--yes", "--reason", "room").returncode == 0
-    racing = {user: ops.fragrance(user, *LONG) for user in (ops.anna, ops.ben)}
+    assert ops.run(ops.first, "scale", "app=4", "--yes", "--reason", "room").returncode == 0
+    racing = {user: ops.fragrance(user, *LONG) for user in (ops.first, ops.second)}
     wait_for(lambda: any(p.poll() is not None for p in racing.values()), 60, "nobody was refused")
     loser = next(user for user, process in racing.items() if process.poll() is not None)
-    winner = ops.anna if loser == ops.ben else ops.ben
+    winner = ops.first if loser == ops.second else ops.second
     _, refusal = racing[loser].communicate(timeout=60)
 
     assert racing[loser].returncode == 3, refusal
@@ -71,7 +71,7 @@ def test_of_two_operators_in_the_same_second_one_runs_and_the_other_is_told(
 
     followers = [
         ops.fragrance(user, "operations", "follow", running["id"], "--json")
-        for user in (ops.anna, ops.ben, ops.ben)
+        for user in (ops.first, ops.second, ops.second)
     ]
     cancelled = ops.run(loser, "operations", "cancel", running["id"], "--yes", "--reason", "no")
     assert cancelled.returncode == 1, cancelled.stderr
@@ -87,36 +87,38 @@ def test_of_two_operators_in_the_same_second_one_runs_and_the_other_is_told(
 
 
 def test_what_one_left_interrupted_another_takes_over_and_takes_back(ops: Operators) -> None:
-    crashed = ops.run(ops.anna, *SHORT, FRAGRANCE_CRASH_AT="start-worker-llm-2:after")
+    crashed = ops.run(ops.first, *SHORT, FRAGRANCE_CRASH_AT="start-worker-llm-2:after")
     assert crashed.returncode == 4, crashed.stderr
-    left = listed(ops, ops.ben)[0]
-    assert (left["actor"], left["state"]) == (ops.anna, "interrupted")
-    assert f"by {ops.anna} is interrupted since" in ops.run(ops.ben, *SHORT).stderr
+    left = listed(ops, ops.second)[0]
+    assert (left["actor"], left["state"]) == (ops.first, "interrupted")
+    assert f"by {ops.first} is interrupted since" in ops.run(ops.second, *SHORT).stderr
 
     # The dead runner's pid is a living process's by now.
     lock = ops.state / "lock"
     said = json.loads(lock.read_text())
     lock.write_text(json.dumps(said | {"pid": os.getpid()}))
-    resumed = ops.run(ops.ben, "operations", "resume", left["id"], "--yes", "--reason", "mine now")
+    resumed = ops.run(
+        ops.second, "operations", "resume", left["id"], "--yes", "--reason", "mine now"
+    )
     assert resumed.returncode == 0, resumed.stderr
-    undone = ops.run(ops.anna, "operations", "undo", left["id"], "--yes")
+    undone = ops.run(ops.first, "operations", "undo", left["id"], "--yes")
     assert undone.returncode == 0, undone.stderr
 
-    mine = [entry for entry in audited(ops, ops.ben) if entry["operation_id"] == left["id"]]
+    mine = [entry for entry in audited(ops, ops.second) if entry["operation_id"] == left["id"]]
     done = next(entry for entry in mine if entry["outcome"] == "done" and entry["details"])
-    assert done["actor"]["user"] == ops.ben
-    assert done["details"]["submitted_by"] == ops.anna
-    assert {entry["actor"]["user"] for entry in mine} == {ops.anna, ops.ben}
+    assert done["actor"]["user"] == ops.second
+    assert done["details"]["submitted_by"] == ops.first
+    assert {entry["actor"]["user"] for entry in mine} == {ops.first, ops.second}
     taken = next(entry for entry in mine if "took over the lock" in entry["what"])
-    assert taken["actor"]["user"] == ops.ben
-    assert f"pid {os.getpid()}, {left['id']} by {ops.anna}" in taken["what"]
-    verdict = json.loads(ops.run(ops.anna, "audit", "verify", "--json").stdout)
+    assert taken["actor"]["user"] == ops.second
+    assert f"pid {os.getpid()}, {left['id']} by {ops.first}" in taken["what"]
+    verdict = json.loads(ops.run(ops.first, "audit", "verify", "--json").stdout)
     assert verdict["valid"] is True
     assert not runner_is_alive(ops.state)
 
 
 def test_nobody_else_reads_a_word_and_all_members_read_all(ops: Operators) -> None:
-    ops.run(ops.ben, "restart", "app", "--yes", "--reason", "to have written everything")
+    ops.run(ops.second, "restart", "app", "--yes", "--reason", "to have written everything")
     group = grp.getgrnam(ops.group).gr_gid
     wrong = []
     for path in (ops.state, *ops.state.rglob("*")):
@@ -140,39 +142,39 @@ def test_nobody_else_reads_a_word_and_all_members_read_all(ops: Operators) -> No
         "    except OSError as error:\n"
         "        print(type(error).__name__)\n"
     )
-    reading = ops.start(ops.carl, [sys.executable, "-c", code], typed=True)
+    reading = ops.start(ops.outsider, [sys.executable, "-c", code], typed=True)
     tried, _ = reading.communicate(names, timeout=60)
     assert set(tried.splitlines()) == {"PermissionError"}
     for words in (("status",), ("operations", "list"), SHORT, ("audit", "verify"), ("stop",)):
-        refused = ops.run(ops.carl, *words)
+        refused = ops.run(ops.outsider, *words)
         assert refused.returncode == 5, (words, refused)
         assert refused.stdout == ""
         assert refused.stderr.count("fragrance: ") == 1
-        assert f"the state {ops.state} is not for {ops.carl}" in refused.stderr
-        assert f"gpasswd --add {ops.carl} {ops.group}" in refused.stderr
+        assert f"the state {ops.state} is not for {ops.outsider}" in refused.stderr
+        assert f"gpasswd --add {ops.outsider} {ops.group}" in refused.stderr
 
 
 def test_processes_stay_with_who_started_them(ops: Operators) -> None:
-    refused = ops.run(ops.ben, "stop")
+    refused = ops.run(ops.second, "stop")
 
     assert refused.returncode == 3
-    assert f"run as {ops.anna}" in refused.stderr
+    assert f"run as {ops.first}" in refused.stderr
     assert "unchanged: the stack runs on" in refused.stderr
     assert "Traceback" not in refused.stderr
-    assert ops.run(ops.ben, "start", "--detach").returncode == 0  # runs already
+    assert ops.run(ops.second, "start", "--detach").returncode == 0  # runs already
 
 
 def test_another_ones_hung_runner_is_theirs_or_roots_to_end(ops: Operators) -> None:
-    assert ops.run(ops.anna, "scale", "app=4", "--yes", "--reason", "room").returncode == 0
-    command = ops.fragrance(ops.anna, *LONG)
+    assert ops.run(ops.first, "scale", "app=4", "--yes", "--reason", "room").returncode == 0
+    command = ops.fragrance(ops.first, *LONG)
     try:
         wait_for(lambda: runner_is_alive(ops.state), 60, "no runner came")
-        refused = ops.run(ops.ben, "operations", "unlock", "--yes", "--reason", "hangs?")
+        refused = ops.run(ops.second, "operations", "unlock", "--yes", "--reason", "hangs?")
         assert refused.returncode == 3, refused.stderr
-        assert f"belongs to {ops.anna}" in refused.stderr
+        assert f"belongs to {ops.first}" in refused.stderr
     finally:
-        running = listed(ops, ops.ben)[0]["id"]
-        ops.run(ops.ben, "operations", "cancel", running, "--yes")
+        running = listed(ops, ops.second)[0]["id"]
+        ops.run(ops.second, "operations", "cancel", running, "--yes")
         command.communicate(timeout=60)
     assert not runner_is_alive(ops.state)
 
@@ -199,19 +201,19 @@ def test_containers_are_operated_by_every_member(ops: Operators) -> None:
         return subprocess.CompletedProcess(command, process.returncode, out, err)
 
     try:
-        started = run(ops.anna, "start", "--detach")
+        started = run(ops.first, "start", "--detach")
         assert started.returncode == 0, started.stderr
-        scaled = run(ops.ben, "scale", "app=1", "--yes", "--reason", "quiet")
+        scaled = run(ops.second, "scale", "app=1", "--yes", "--reason", "quiet")
         assert scaled.returncode == 0, scaled.stderr
         assert len(toy.members()) == 1
-        undone = run(ops.anna, "operations", "undo", "op-1", "--yes")
+        undone = run(ops.first, "operations", "undo", "op-1", "--yes")
         assert undone.returncode == 0, undone.stderr
         assert len(toy.members()) == 2
-        # The agent is Anna's process.
-        assert run(ops.ben, "stop", "--yes").returncode == 3
-        assert run(ops.carl, "status").returncode == 5
+        # The agent is first one's process.
+        assert run(ops.second, "stop", "--yes").returncode == 3
+        assert run(ops.outsider, "status").returncode == 5
         others = [p for p in toy.state.rglob("*") if p.lstat().st_mode & stat.S_IRWXO]
         assert {p.relative_to(toy.state).parts[:2] for p in others} == {("compose", "nginx")}
-        assert run(ops.anna, "stop", "--yes").returncode == 0
+        assert run(ops.first, "stop", "--yes").returncode == 0
     finally:
         toy.remove()
