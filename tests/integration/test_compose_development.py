@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.compose_stack import ComposeStack, copy_tree, own_environment
+from tests.compose_stack import SMALL, ComposeStack, copy_tree, own_environment
 from tests.servers import wait_until
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(600)]
@@ -63,4 +63,4 @@ def test_a_change_of_the_source_is_served_without_a_build(
     (container,) = development.containers("app")
     assert container["Config"]["Env"]
     environment = dict(line.split("=", 1) for line in container["Config"]["Env"])
-    assert (environment["APP_ENV"], environment["LOG_LEVEL"]) == ("dev", "DEBUG")
+    assert (environment["APP_ENV"], environment["LOG_LEVEL"]) == ("dev", SMALL["LOG_LEVEL"])
