@@ -201,7 +201,7 @@ def test_the_embedded_runtime_has_settings_that_last_and_no_limits(tmp_path: Pat
         assert runtime.topology().settings == {"LOG_LEVEL": "DEBUG"}
         known = {s.name: s for s in runtime.settings()}
         assert known["LOG_LEVEL"].value == "DEBUG"
-        assert "json or human" in known["LOG_LEVEL"].explanation
+        assert "DEBUG, INFO" in known["LOG_LEVEL"].explanation
         assert known["SECRET_KEY"].secret
         runtime.start_replica("job", "job-2", {})
         assert (level("job-1"), level("job-2")) == ("None", "DEBUG")
