@@ -99,15 +99,9 @@ class FaultHarness:
 
     # The faults --------------------------------------------------------------
 
-    def crash_everywhere(self, verb: str, wish: dict[str, Json], *, undo_too: bool = True) -> int:
+    def crash_everywhere(self, verb: str, wish: dict[str, Json]) -> int:
         """
         Crash *verb* before and after each of its steps, forwards and back.
-
-        Args:
-            verb: The operation.
-            wish: Its arguments.
-            undo_too: Also while it is taken back; five operations for each boundary, so
-                not for a long plan whose way back is made of steps that others prove.
 
         Returns:
             Number of crashes survived.
@@ -125,7 +119,7 @@ class FaultHarness:
             self._crash_and(self.resume, verb, wish, at, before, after)
             self._crash_and(self.undo, verb, wish, at, before, after)
             crashes += 2
-        for at in boundaries(plan.undo) if undo_too else ():
+        for at in boundaries(plan.undo):
             self._crash_the_undo(verb, wish, at, before, after)
             crashes += 1
         return crashes

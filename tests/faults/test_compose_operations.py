@@ -38,16 +38,13 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
 
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize(
-    ("verb", "wish", "steps"),
+    ("verb", "wish"),
     [
-        ("resize", {"service": "app", "cpus": "0.25", "memory": "80M"}, 3),
-        # Its way back is made of the same steps again.
-        ("settings", {"values": {"MARK": "new"}, "hold_seconds": 0}, 4),
+        ("resize", {"service": "app", "cpus": "0.25", "memory": "80M"}),
+        ("settings", {"values": {"MARK": "new"}, "hold_seconds": 0}),
     ],
 )
 def test_a_crash_at_every_boundary_is_survived(
-    engine: Engine, verb: str, wish: dict[str, object], steps: int
+    engine: Engine, verb: str, wish: dict[str, object]
 ) -> None:
-    assert len(engine.plan(verb, wish).steps) >= steps
-    harness = FaultHarness(engine, seconds=180)
-    assert harness.crash_everywhere(verb, wish, undo_too=verb == "resize") >= 4 * steps
+    assert FaultHarness(engine, seconds=180).crash_everywhere(verb, wish) >= 18
