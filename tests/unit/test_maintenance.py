@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 from datetime import timedelta
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,8 @@ from console.domain.differences import differences
 from console.domain.operations import OperationState
 from console.domain.services import Maintenance
 from console.errors import NotSupported, UsageError
+from console.runtimes.compose import maintenance
+from console.runtimes.compose.containers import Container
 from tests.unit.test_runner import Bench, boundaries
 
 
@@ -138,3 +142,44 @@ def test_a_proxy_that_does_not_say_is_neither_on_nor_off(
     )
     seen = stepper.look_at(plan.steps[0], bench.stack.snapshot())
     assert (seen.holds, seen.coming) == (False, True)
+
+
+@pytest.mark.parametrize(
+    ("on", "answer", "shown"),
+    [
+        (True, 503, True),
+        (True, 204, None),
+        (True, 404, None),
+        (False, 204, False),
+        (False, 503, None),
+        (False, 404, None),
+    ],
+)
+def test_only_a_proxy_that_says_so_shows_the_page_or_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, on: bool, answer: int, shown: bool | None
+) -> None:
+    class Proxy(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(answer)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Say nothing."""
+
+    page = maintenance.MaintenancePage(tmp_path)
+    page.switch(on=on)
+    with HTTPServer(("127.0.0.1", 0), Proxy) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        monkeypatch.setattr(maintenance, "STATUS_PORT", server.server_port)
+        # A busy machine may be slower than a console would wait.
+        monkeypatch.setattr(maintenance, "ANSWER_SECONDS", 10.0)
+        proxy = Container(
+            "id", "nginx-1", "nginx", 1, "running", {}, addresses={"edge": "127.0.0.1"}
+        )
+        try:
+            found = page.look([proxy])
+        finally:
+            server.shutdown()
+    assert found is not None
+    assert found.shown is shown

@@ -65,7 +65,7 @@ METRIC_KEYS = {
     "request_rate", "error_ratio", "p50_seconds", "p95_seconds", "p99_seconds",
     "requests_in_flight",
     "database_connections", "database_connections_max", "redis_memory_bytes", "host_cpu_ratio",
-    "host_memory_ratio", "host_disk_ratio", "requests_in_flight",
+    "host_memory_ratio", "host_disk_ratio",
 }  # fmt: skip
 
 

@@ -1,8 +1,8 @@
 """
 The maintenance page: a file that every nginx looks for at each request.
 
-Each running proxy is asked whether it sees what is written; one of a configuration
-without that question (404) is taken to look at the file, as they all do.
+Each running proxy is asked whether it sees what is written; from one that does not say
+so, whatever it answers, it is not known.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from console.runtimes.files import write_atomic
 
 STATUS_PORT = 8081
 ANSWER_SECONDS = 0.5
-_SHOWN, _NOT_SHOWN, _NOT_ASKED = 503, 204, 404
+_SHOWN, _NOT_SHOWN = 503, 204
 
 
 class MaintenancePage:
@@ -60,7 +60,7 @@ class MaintenancePage:
             proven = self._proven == key
         if not proven:
             wanted = _NOT_SHOWN if since is None else _SHOWN
-            if not all(_ask(proxy) in {wanted, _NOT_ASKED} for proxy in proxies):
+            if not all(_ask(proxy) == wanted for proxy in proxies):
                 return Maintenance(shown=None, since=since)
             with self._guard:
                 self._proven = key
