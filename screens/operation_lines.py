@@ -116,7 +116,7 @@ def _result(operation: Operation, look: Look, width: int) -> list[Text]:
         lines += paragraph([words], width, look.warn)
     if operation.state in {OperationState.INTERRUPTED, OperationState.FROZEN}:
         loud = look.bad + Style(reverse=True)
-        words = " press r to resume, u to undo, a to accept the present state "
+        words = " press r to resume, u to undo, A to accept the present state "
         lines.append(styled(f" {words}", loud))
     return lines
 

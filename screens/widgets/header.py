@@ -165,7 +165,7 @@ def _operation_notice(view: View, look: Look, now: datetime) -> list[Text]:
         loud = look.bad + Style(reverse=True)
         at = f" (at {step})" if step else ""
         word = operation.state.value.upper()
-        keys = "o, then r resume · u undo · a accept"
+        keys = "o, then r resume · u undo · A accept"
         return [styled(f" ▲ {verb} {word}: {keys}{at} ", loud)]
     line = styled(f" ▶ {verb} {operation.state.value}", look.accent)
     started = since(operation.started_at, now)

@@ -26,7 +26,7 @@ async def test_the_page_is_shown_after_the_environment_was_typed(open_desk: Open
         desk.engine.elevate(15, "test")
         await desk.until(lambda: desk.app.view.may_write(scripted.NOW), "write access")
         desk.engine.next_plan = ON
-        await desk.plan("m")
+        await desk.plan("P")
         await desk.sees("Maintenance: on", "users get 503", "requests: 12.4/s", "risk high")
         await desk.type("window")
         await desk.press("enter")
@@ -47,5 +47,5 @@ async def test_a_page_that_is_shown_is_in_every_header_and_m_takes_it_away(
             await desk.press(key)
             await desk.sees("MAINTENANCE since 03:00 UTC, 12m: users get the page (503)")
         desk.engine.next_plan = replace(ON, summary="off")
-        await desk.plan("m")
+        await desk.plan("P")
         assert desk.asked("plan") == [("plan", "maintenance", {"on": False})]

@@ -157,7 +157,7 @@ async def test_esc_leads_back_and_q_leaves(open_desk: OpenDesk) -> None:
 
 @pytest.mark.parametrize(
     ("key", "asked"),
-    [("r", "resume"), ("u", "undo"), ("a", "accept")],
+    [("r", "resume"), ("u", "undo"), ("A", "accept")],
 )
 async def test_an_unfinished_operation_is_settled(
     open_desk: OpenDesk, key: str, asked: str
@@ -165,7 +165,7 @@ async def test_an_unfinished_operation_is_settled(
     async with open_desk(scripted.unfinished()) as desk:
         desk.engine.journal = [scripted.operation(OperationState.INTERRUPTED)]
         await desk.press("o")
-        await desk.sees("interrupted", "press r, u or a")
+        await desk.sees("interrupted", "press r, u or A")
         await desk.press(key)
         await desk.dialog()
         await desk.press("enter")

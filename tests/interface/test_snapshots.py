@@ -180,7 +180,7 @@ def test_maintenance_seen_by_who_may_not_write(
     snap_compare: SnapCompare, size: tuple[int, int]
 ) -> None:
     async def script(desk: Desk) -> None:
-        await desk.press("m")
+        await desk.press("P")
         await desk.until(lambda: "read-only" in desk.footer, "the refusal")
 
     picture = scripted.production(
