@@ -28,6 +28,7 @@ COMMAND_MODULES = (
     "cleanup",
     "resize",
     "settings",
+    "env",
     "operations",
     "audit",
     "access",

@@ -17,6 +17,7 @@ from console.domain.operations import Change
 from console.domain.services import Health, ReplicaState, Service, Topology
 from console.domain.snapshot import Snapshot
 from console.domain.text import plain_text
+from console.duties.autoscale import NOTE, turn
 from console.engine import Engine
 from console.errors import ConsoleError, NotSupported, Refused, Unreachable, UsageError
 from console.journal.liveness import runner_is_alive
@@ -63,6 +64,7 @@ def run_start(call: Invocation) -> int:
         runtime.bring_up(_say)
         record_environment(settings)
         snapshot = wait_until_healthy(engine, engine.clock.now(), HEALTHY_SECONDS)
+        _autoscale_as_set(engine)
     except ConsoleError as error:
         _record(engine, "start", f"failed: {error.message}", call.args.reason)
         raise
@@ -116,6 +118,25 @@ def run_stop(call: Invocation) -> int:
     else:
         outcome.print_words()
     return 0
+
+
+def _autoscale_as_set(engine: Engine) -> None:
+    """Turn the autoscaler on where the settings say so and nobody has ever decided."""
+    if engine.runtime.topology().settings.get("AUTO_SCALING") != "true":
+        return
+    services = tuple(engine.settings.policy.scale)
+    try:
+        if engine.journal.note(NOTE) is not None:
+            return
+        turn(
+            *(engine.journal, services, engine.actor, "AUTO_SCALING in the env file"),
+            engine.clock.now(),
+            on=True,
+        )
+    except ConsoleError as error:
+        _say(f"the autoscaler stays off: {error.message}")
+    else:
+        _say(f"autoscaling is on: {', '.join(services)} (fragrance autoscale off SERVICE)")
 
 
 def _lost(topology: Topology) -> list[str]:

@@ -6,12 +6,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from console.errors import Refused
 from console.runtimes.compose.edge import (
     edge_configuration,
     limits_configuration,
     upstream_members,
 )
-from console.runtimes.compose.limits import MEMORY_SHARE, NEEDS, fitted_limits
+from console.runtimes.compose.limits import (
+    MEMORY_SHARE,
+    NEEDS,
+    fitted_limits,
+    replica_count,
+)
 
 
 def fitted(cores: int, memory_mib: int, **given_: str) -> tuple[dict[str, str], list[str]]:
@@ -25,7 +31,7 @@ def memory(variables: dict[str, str], name: str) -> int:
 
 def test_a_large_host_gets_the_limits_of_the_specification() -> None:
     variables, said = fitted(16, 65536)
-    assert said == []
+    assert said == ["CPU limits of 22 cores in all on 16: busy replicas share them"]
     assert variables["APP_CPU_LIMIT"] == "2"
     assert variables["APP_CPU_RESERVATION"] == "0.5"
     assert memory(variables, "LLM_WORKER") == 8192
@@ -41,11 +47,30 @@ def test_a_small_host_gets_less_and_is_told_what() -> None:
     assert any("2 cores" in line for line in said)
 
 
-def test_a_host_that_is_too_small_gets_what_is_least_and_a_warning() -> None:
-    variables, said = fitted(1, 4096)
+def test_a_host_that_is_too_small_is_refused_and_fewer_replicas_are_not() -> None:
+    with pytest.raises(Refused, match=r"do not fit a host of 4\.5 GiB") as refused:
+        fitted(1, 4608)
+    assert "LLM_WORKER_REPLICAS=1" in refused.value.remedy
+    variables, _ = fitted(1, 4608, LLM_WORKER_REPLICAS="1", RL_WORKER_REPLICAS="0", API_WORKERS="1")
     for name, need in NEEDS.items():
-        assert memory(variables, name) == need.least_mib
-    assert any("fewer replicas" in line for line in said)
+        assert memory(variables, name) >= need.least_mib
+
+
+def test_more_memory_than_the_host_has_is_refused_also_to_the_operator() -> None:
+    with pytest.raises(Refused, match="do not fit"):
+        fitted(8, 32768, LLM_WORKER_MEMORY_LIMIT="20G")
+    fitted(8, 65536, LLM_WORKER_MEMORY_LIMIT="20G")
+
+
+def test_more_cores_in_all_than_the_host_has_is_told_and_not_refused() -> None:
+    _, said = fitted(4, 65536)
+    assert "CPU limits of 22 cores in all on 4: busy replicas share them" in said
+
+
+def test_processes_of_the_application_count_as_its_replicas() -> None:
+    assert replica_count("APP", {"API_WORKERS": "8"}) == 8
+    assert replica_count("APP", {"API_WORKERS": "8", "APP_REPLICAS": "3"}) == 3
+    assert replica_count("APP", {}) == 2
 
 
 def test_more_replicas_share_the_same_memory() -> None:
@@ -61,12 +86,17 @@ def test_what_the_operator_has_set_is_not_set_again() -> None:
 
 @given(st.integers(1, 256), st.integers(8192, 1024 * 1024), st.integers(0, 6))
 def test_limits_never_exceed_the_host(cores: int, memory_mib: int, workers: int) -> None:
-    variables, said = fitted(cores, memory_mib, RL_WORKER_REPLICAS=str(workers))
+    try:
+        variables, _ = fitted(cores, memory_mib, RL_WORKER_REPLICAS=str(workers))
+    except Refused:
+        counts = {name: need.replicas for name, need in NEEDS.items()} | {"RL_WORKER": workers}
+        least = sum(need.least_mib * counts[name] for name, need in NEEDS.items())
+        assert least > memory_mib * MEMORY_SHARE
+        return
     assert all(float(variables[f"{name}_CPU_LIMIT"]) <= cores for name in NEEDS)
     counts = {name: need.replicas for name, need in NEEDS.items()} | {"RL_WORKER": workers}
     total = sum(memory(variables, name) * counts[name] for name in NEEDS)
-    too_small = any("fewer replicas" in line for line in said)
-    assert too_small or total <= memory_mib * MEMORY_SHARE
+    assert total <= memory_mib * MEMORY_SHARE
     for name, need in NEEDS.items():
         assert need.least_mib <= memory(variables, name) <= need.memory_mib
         reservation = variables.get(f"{name}_MEMORY_RESERVATION", "0M")

@@ -15,10 +15,11 @@ import socket
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from console.errors import Refused
+from console.errors import ConsoleError, Refused
 from console.modes import make_directory
 from console.runtimes.compose.daemon import Daemon
 from console.runtimes.compose.edge import prepare_edge
+from console.runtimes.compose.env_file import read_env as read_env
 from console.runtimes.compose.limits import fitted_limits
 from console.runtimes.files import write_atomic
 from console.settings import ENVIRONMENT_FILE, PRODUCTION
@@ -44,9 +45,19 @@ PORT_RANGE = 100
 
 GENERATED = ("postgres_password", "redis_password", "secret_key", "grafana_admin_password")
 EMPTY = ("sentry_dsn", "alert_webhook_url")
+#: Without these nothing works.
+NEEDED_SECRETS = (*GENERATED, "database_url", "redis_url")
 
-#: Read by ourselves: for nginx, and for the builds of images.
-OWN_VARIABLES = frozenset({"EDGE_RATE_PER_KEY", "EDGE_RATE_PER_ADDRESS", "PYTHON_BASE"})
+#: Read by ourselves: for nginx, for the builds of images, for the first start.
+OWN_VARIABLES = frozenset(
+    {
+        *("EDGE_RATE_PER_KEY", "EDGE_RATE_PER_ADDRESS", "PYTHON_BASE"),
+        *("AUTO_SCALING", "COMPOSE_OVERRIDES"),
+    }
+)
+
+#: Other names of environments, by the one that files are named after.
+SHORT_NAMES = {"development": "dev", "production": "prod"}
 
 HEADER = """\
 # Settings of this stack on Docker, explained in .env.example.  Made once to fit this host
@@ -59,7 +70,7 @@ _VARIABLE = re.compile(r"\$\{([A-Z_]+)")
 _NOT_FROM_SHELL = {"VERSION", "FRAGRANCE_COMPOSE_STATE"}
 
 
-def prepare(state: Path, project: Path, progress: Progress) -> None:
+def prepare(state: Path, project: Path, progress: Progress, environment: str | None = None) -> None:
     """
     Make what is missing below ``state/compose``; idempotent, safe to interrupt.
 
@@ -67,9 +78,11 @@ def prepare(state: Path, project: Path, progress: Progress) -> None:
         state: State directory of the stack; exists, 0700.
         project: Directory of the product's files.
         progress: Told what was made, and what differs from the usual.
+        environment: Whose profile counts the first time; None for the one that the state
+            or ``APP_ENV`` names.
 
     Raises:
-        Refused: If a secret is gone that the data was made with.
+        Refused: If a secret is gone that the data was made with, or the limits do not fit.
         Unreachable: If the engine does not answer.
         ConsoleError: If no certificate can be made.
     """
@@ -79,7 +92,7 @@ def prepare(state: Path, project: Path, progress: Progress) -> None:
     present = read_env(env_file)
     first = not present
     daemon = Daemon()
-    variables = present or _first_variables(directory, project, daemon, progress)
+    variables = present or _first_variables(directory, project, daemon, environment, progress)
     variables |= _local_images(project, variables, daemon)
     name = _project_name(directory, variables)
     _ensure_secrets(directory / "secrets", name, daemon, first=first, progress=progress)
@@ -93,16 +106,6 @@ def prepare(state: Path, project: Path, progress: Progress) -> None:
         _tell_ignored(project, variables, progress)
 
 
-def read_env(path: Path) -> dict[str, str]:
-    """Return the variables of an env file, in its order; empty when there is none."""
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except FileNotFoundError:
-        return {}
-    pairs = [line.partition("=") for line in lines if line.strip() and not line.startswith("#")]
-    return {name.strip(): value.strip().strip("\"'") for name, _, value in pairs}
-
-
 def known_variables(project: Path) -> dict[str, str]:
     """Return the variables that our compose files read, with the default of each."""
     text = "".join(
@@ -114,25 +117,61 @@ def known_variables(project: Path) -> dict[str, str]:
     return found
 
 
+def host_size() -> tuple[int | None, int | None]:
+    """Return cores and memory (MiB) of the engine's host; None where it does not answer."""
+    try:
+        host: Mapping[str, object] = Daemon().call(lambda client: client.info())
+        return int(str(host["NCPU"])), int(str(host["MemTotal"])) // 1024**2
+    except (ConsoleError, KeyError, ValueError):
+        return None, None
+
+
+def profile_file(project: Path, environment: str) -> Path:
+    """Return where the profile of an environment is: ``.env.prod``; it need not be there."""
+    return project / f".env.{SHORT_NAMES.get(environment, environment)}"
+
+
 def _first_variables(
-    directory: Path, project: Path, daemon: Daemon, progress: Progress
+    directory: Path, project: Path, daemon: Daemon, environment: str | None, progress: Progress
 ) -> dict[str, str]:
     known = (known_variables(project).keys() | OWN_VARIABLES) - _NOT_FROM_SHELL
     given = {name: os.environ[name] for name in sorted(known) if os.environ.get(name)}
+    recorded = directory.parent / ENVIRONMENT_FILE
+    if environment is not None:
+        given["APP_ENV"] = environment
+    elif recorded.exists() and given.get("APP_ENV") not in PRODUCTION:
+        given["APP_ENV"] = recorded.read_text(encoding="utf-8").strip()
+    given.setdefault("APP_ENV", "dev")
     host: Mapping[str, object] = daemon.call(lambda client: client.info())
     cores, memory = int(str(host["NCPU"])), int(str(host["MemTotal"])) // 1024**2
+    profile = _profile(project, given, host, progress)
+    given = {**profile, **given}
     variables = {
         "FRAGRANCE_COMPOSE_STATE": str(directory),
         "VERSION": (project / "VERSION").read_text(encoding="utf-8").strip(),
-        "APP_ENV": "dev",
         "USE_GPU": "false",
     }
     variables |= _free_ports(given, progress)
     variables |= fitted_limits(cores, memory, given, progress)
-    recorded = directory.parent / ENVIRONMENT_FILE
-    if recorded.exists() and given.get("APP_ENV") not in PRODUCTION:
-        given["APP_ENV"] = recorded.read_text(encoding="utf-8").strip()
     return variables | given
+
+
+def _profile(
+    project: Path, given: Mapping[str, str], host: Mapping[str, object], progress: Progress
+) -> dict[str, str]:
+    """Return the profile of the environment as far as this host can follow it."""
+    file = profile_file(project, given["APP_ENV"])
+    profile = {name: value for name, value in read_env(file).items() if name != "APP_ENV"}
+    if profile:
+        progress(f"settings of {file.name}, changed where this host or the shell says otherwise")
+    if ({**profile, **given}).get("USE_GPU") != "true":
+        return profile
+    if "nvidia" in (host.get("Runtimes") or ()):  # type: ignore[operator]  # the SDK's answer
+        return {**profile, "COMPOSE_OVERRIDES": "gpu"}
+    if "USE_GPU" not in given:
+        progress("no container can use a GPU here: USE_GPU is false")
+        return {**profile, "USE_GPU": "false", "ENABLE_QUANTIZATION": "false"}
+    return profile
 
 
 def _free_ports(given: Mapping[str, str], progress: Progress) -> dict[str, str]:

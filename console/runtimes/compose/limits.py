@@ -9,6 +9,9 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from console.domain.amounts import parse_cores, parse_size
+from console.errors import Refused
+
 #: Share of the host's memory that all limits together may take.
 MEMORY_SHARE = 0.9
 
@@ -64,38 +67,79 @@ def fitted_limits(
         memory_mib: Of the engine's host.
         given: Variables that the operator has set; theirs are kept and not returned.
         progress: Told what had to be made smaller.
+
+    Raises:
+        Refused: If even the least that each replica needs is more memory than there is,
+            or the operator's own limits are.
     """
-    counts = {
-        name: int(given.get(need.replicas_variable) or need.replicas)
-        for name, need in NEEDS.items()
+    counts = {name: replica_count(name, given) for name in NEEDS}
+    asked = {
+        name: math.ceil(size / 1024**2)
+        for name in NEEDS
+        if (size := parse_size(given.get(f"{name}_MEMORY_LIMIT", ""))) is not None
     }
-    wanted = sum(need.memory_mib * counts[name] for name, need in NEEDS.items())
     budget = math.floor(memory_mib * MEMORY_SHARE)
-    sizes = {name: need.memory_mib for name, need in NEEDS.items()}
+    sizes = {name: need.memory_mib for name, need in NEEDS.items()} | asked
+    wanted = sum(sizes[name] * counts[name] for name in NEEDS)
     if wanted > budget:
-        sizes = _shrunk(budget, counts)
+        sizes = _shrunk(budget, counts, asked)
         progress(
             f"memory limits of {_gib(wanted)} in all do not fit a host of {_gib(memory_mib)}: "
             + ", ".join(
                 f"{name.lower().replace('_', '-')} {_gib(size)}" for name, size in sizes.items()
             )
         )
-        least = sum(sizes[name] * counts[name] for name in NEEDS)
-        if least > budget:
-            progress(
-                f"even so they are {_gib(least)}: run fewer replicas, or a host with more memory"
-            )
     if any(need.cpus > cores for need in NEEDS.values()):
         progress(f"CPU limits above this host's {cores} cores are lowered to {cores}")
     variables: dict[str, str] = {}
     for name, need in NEEDS.items():
         variables |= _variables(name, need, min(need.cpus, float(cores)), sizes[name])
+    total = memory_of_limits({**variables, **given})
+    if total > budget:
+        raise Refused(
+            f"memory limits of {_gib(total)} in all do not fit a host of {_gib(memory_mib)}, "
+            f"{sum(counts.values())} replicas counted",
+            unchanged="nothing was made or started",
+            remedy="fewer replicas, for example LLM_WORKER_REPLICAS=1 API_WORKERS=1 "
+            "fragrance start --runtime compose; or a host with more memory",
+        )
+    cpus = cores_of_limits({**variables, **given})
+    if cpus > cores:
+        progress(f"CPU limits of {cpus:g} cores in all on {cores}: busy replicas share them")
     return {name: value for name, value in variables.items() if name not in given}
 
 
-def _shrunk(budget: int, counts: Mapping[str, int]) -> dict[str, int]:
-    """Share a budget in proportion; what would fall below its least gets that first."""
-    fixed: dict[str, int] = {}
+def replica_count(name: str, variables: Mapping[str, str]) -> int:
+    """Return how many replicas of a service *variables* ask for; *name* is one of NEEDS."""
+    need = NEEDS[name]
+    asked = variables.get(need.replicas_variable)
+    if name == "APP":
+        asked = asked or variables.get("API_WORKERS")
+    return int(asked) if asked and asked.isdecimal() else need.replicas
+
+
+def memory_of_limits(variables: Mapping[str, str]) -> int:
+    """Return the memory limits of all replicas together, MiB; what is not set has its default."""
+    total = 0.0
+    for name, need in NEEDS.items():
+        size = parse_size(variables.get(f"{name}_MEMORY_LIMIT", ""))
+        one = need.memory_mib if size is None else size / 1024**2
+        total += one * replica_count(name, variables)
+    return math.ceil(total)
+
+
+def cores_of_limits(variables: Mapping[str, str]) -> float:
+    """Return the CPU limits of all replicas together; what is not set has its default."""
+    return sum(
+        (parse_cores(variables.get(f"{name}_CPU_LIMIT", "")) or need.cpus)
+        * replica_count(name, variables)
+        for name, need in NEEDS.items()
+    )
+
+
+def _shrunk(budget: int, counts: Mapping[str, int], asked: Mapping[str, int]) -> dict[str, int]:
+    """Share in proportion what *asked* leaves; what would fall below its least gets that first."""
+    fixed = dict(asked)
     while True:
         free = {name: need for name, need in NEEDS.items() if name not in fixed}
         left = budget - sum(size * counts[name] for name, size in fixed.items())

@@ -163,7 +163,8 @@ class ModelFile:
         """Return a digest of everything that the model depends on."""
         project = self._project
         parts: list[str] = [str(FORMAT), project.recorded_name() or ""]
-        paths = set(project.files)
+        layers = project.layers
+        paths = set(layers)
         for pattern in ("*.yaml", "*.yml", ".env*"):  # those extended, included, read by default
             paths.update(project.directory.glob(pattern))
         if project.env_file is not None:
@@ -176,7 +177,7 @@ class ModelFile:
             except OSError:
                 continue
             parts.append(f"{path} {stat.st_mtime_ns} {stat.st_size} {stat.st_ino}")
-            if path in project.files:
+            if path in layers:
                 names.update(_VARIABLE.findall(path.read_text(encoding="utf-8", errors="replace")))
         parts += [f"{name}={environment[name]}" for name in sorted(names) if name in environment]
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from console.domain.text import plain_text
-from console.errors import ConsoleError, Unreachable
+from console.errors import ConsoleError, Unreachable, UsageError
+from console.runtimes.compose.env_file import read_env
 
 #: For reading commands; bringing a project up has its own patience.
 COMMAND_SECONDS = 30.0
@@ -31,6 +32,8 @@ NEEDED = (
     "NO_PROXY",
 )
 NAME_FILE = "project"
+#: The variable that names what is laid over our own file.
+OVERRIDES = "COMPOSE_OVERRIDES"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +62,27 @@ class ComposeProject:
         """Settings of our own project; others have their ``.env``, which compose finds."""
         return self.state / "env" if self.ours else None
 
+    @property
+    def layers(self) -> tuple[Path, ...]:
+        """
+        Its files and, on our own project, what the env file lays over them.
+
+        Raises:
+            UsageError: If the env file names an override that there is not.
+        """
+        if self.env_file is None:
+            return self.files
+        names = read_env(self.env_file).get(OVERRIDES, "").replace(",", " ").split()
+        chosen = [self.directory / f"docker-compose.{name}.yml" for name in names]
+        if missing := [n for n, file in zip(names, chosen, strict=True) if not file.is_file()]:
+            raise UsageError(
+                f"{OVERRIDES} in {self.env_file} names {plain_text(missing[0], 40)}, "
+                "which is no override",
+                unchanged="nothing was changed",
+                remedy=f"names are those of {self.directory}/docker-compose.NAME.yml",
+            )
+        return (*self.files, *chosen)
+
     def recorded_name(self) -> str | None:
         """Return the name it was started under, None when it never was."""
         try:
@@ -79,15 +103,20 @@ class ComposeProject:
         enabled = {} if profiles is None else {"COMPOSE_PROFILES": profiles}
         return {**chosen, "FRAGRANCE_COMPOSE_STATE": str(self.state), **enabled}
 
-    def command(self, *arguments: str) -> list[str]:
-        """Return the command line of one compose command."""
+    def command(self, *arguments: str, env_file: Path | None = None) -> list[str]:
+        """
+        Return the command line of one compose command.
+
+        Args:
+            env_file: Instead of the project's own.
+        """
         words = ["docker", "compose", "--ansi", "never"]
         if name := self.recorded_name():
             words += ["--project-name", name]
-        for file in self.files:
+        for file in self.layers if env_file is None else self.files:
             words += ["--file", str(file)]
-        if self.env_file is not None:
-            words += ["--env-file", str(self.env_file)]
+        if chosen := env_file or self.env_file:
+            words += ["--env-file", str(chosen)]
         return [*words, *arguments]
 
     def run(
@@ -96,18 +125,20 @@ class ComposeProject:
         profiles: str | None = "*",
         timeout_seconds: float = COMMAND_SECONDS,
         variables: Mapping[str, str] | None = None,
+        env_file: Path | None = None,
     ) -> str:
         """
         Run one compose command and return its output.
 
         Args:
             variables: Settings that count instead of those that are set.
+            env_file: Instead of the project's own, and then without its overrides.
 
         Raises:
             Unreachable: If there is no compose, or it does not end in time.
             ConsoleError: If it fails; with its last words.
         """
-        command = self.command(*arguments)
+        command = self.command(*arguments, env_file=env_file)
         try:
             done = subprocess.run(
                 command,

@@ -46,11 +46,12 @@ _SECRET_WORDS = frozenset(
 )
 _WITH_PASSWORD = re.compile(r"://[^/\s]*:[^/\s]*@")
 #: Of the product; each is a file in ``STATE/compose/secrets``.
-_SECRETS = ("DATABASE_URL", "REDIS_URL", "SECRET_KEY", "SENTRY_DSN")
-_FIRST_START = frozenset({"APP_ENV", "COMPOSE_PROJECT_NAME", "FRAGRANCE_COMPOSE_STATE"})
+SECRETS = ("DATABASE_URL", "REDIS_URL", "SECRET_KEY", "SENTRY_DSN")
+_FIRST_START = frozenset(
+    {"APP_ENV", "COMPOSE_PROJECT_NAME", "COMPOSE_OVERRIDES", "FRAGRANCE_COMPOSE_STATE"}
+)
 _RELEASE = re.compile(r"VERSION|.*_IMAGE|.*_PROGRAM|.*_PROBE|PYTHON_BASE")
-#: Read by ourselves, for nginx.
-_EDGE = OWN_VARIABLES - {"PYTHON_BASE"}
+_OWN = OWN_VARIABLES - {"PYTHON_BASE"}
 
 
 class Variables:
@@ -108,7 +109,7 @@ class Variables:
             place = self._project.state / "secrets"
             found += [
                 Setting(name, secret=True, explanation=f"the file {place / name.lower()}")
-                for name in _SECRETS
+                for name in SECRETS
             ]
         return tuple(found)
 
@@ -186,7 +187,7 @@ class Variables:
         stamp = tuple(_stamp(file) for file in self._project.files)
         if self._kept_names is None or self._kept_names[0] != stamp:
             if self._project.ours:
-                names = known_variables(PROJECT) | dict.fromkeys(_EDGE, "")
+                names = known_variables(PROJECT) | dict.fromkeys(_OWN, "")
             else:
                 names = {}
                 for file in self._project.files:
@@ -198,7 +199,7 @@ class Variables:
 
     def _is_secret(self, name: str, value: str = "") -> bool:
         if self._project.ours:
-            return name in _SECRETS
+            return name in SECRETS
         words = name.upper().split("_")
         return not _SECRET_WORDS.isdisjoint(words) or _WITH_PASSWORD.search(value) is not None
 
@@ -209,6 +210,8 @@ class Variables:
             for name in self._names():
                 if name in _FIRST_START:
                     found[name] = "it is chosen at the first start"
+                elif name == "AUTO_SCALING":
+                    found[name] = "fragrance autoscale on|off SERVICE"
                 elif _RELEASE.fullmatch(name):
                     found[name] = "it belongs to a release"
         for service, raw in self._raw().items():
