@@ -25,7 +25,7 @@ from typing import Protocol
 from console.capabilities import StartsStack
 from console.collector import Collector
 from console.domain.decisions import Decision
-from console.domain.differences import significant
+from console.domain.differences import happenings, significant
 from console.domain.operations import Actor
 from console.domain.snapshot import AgentState, Snapshot
 from console.duties.autoscale import ACTOR_NAME, AutoscaleDuty
@@ -97,6 +97,7 @@ class Agent:
         self._duties = duties
         self._decisions = decisions
         self._seen: Snapshot | None = None
+        self._told: Snapshot | None = None
         self._ending = threading.Event()
         self._failing: set[str] = set()
         self._written: tuple[object, ...] | None = None
@@ -123,6 +124,7 @@ class Agent:
                     snapshot, agent=AgentState.RUNNING, autoscale=self._decisions()
                 )
                 self._keep(self._seen)
+                self._tell(self._seen)
         finally:
             self._ending.set()
             self._collector.stop()
@@ -132,6 +134,14 @@ class Agent:
     def end(self) -> None:
         """Make :meth:`run` return soon; may be called from a signal handler."""
         self._ending.set()
+
+    def _tell(self, snapshot: Snapshot) -> None:
+        """Keep what happened since the last picture in which everything had been asked."""
+        if any(s.age_seconds is None and s.error is None for s in snapshot.sources):
+            return
+        before, self._told = self._told, snapshot
+        if before is not None and (happened := happenings(before, snapshot)):
+            self._duty("happenings", lambda: self._history.note(happened))
 
     def _keep(self, snapshot: Snapshot) -> None:
         now = self._clock.monotonic()
@@ -169,6 +179,7 @@ class Agent:
             return
         if (self._clock.now() - last.taken_at).total_seconds() <= ALERTS_KEPT_SECONDS:
             self._collector.remember_alerts(last.alerts)
+            self._told = last  # what happened meanwhile is told as well
 
     def _duty(self, name: str, do: Callable[[], None]) -> bool:
         """Do one thing; a failure is told once, as is the recovery."""

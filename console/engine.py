@@ -8,12 +8,13 @@ operations from the journal.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from console.collector import Collector
 from console.domain.audit import AuditVerdict
+from console.domain.happenings import Happening, concerning, merged
 from console.domain.lifecycle import ACTIVE, busy_with
 from console.domain.operations import Actor, Change, Operation, OperationState, StepEvent
 from console.domain.plans import Json, Plan
@@ -38,6 +39,8 @@ from console.settings import Settings
 PICTURE_MAX_AGE_SECONDS = 5.0
 #: How long the agent is given to take a picture that knows of the last change, seconds.
 CATCH_UP_SECONDS = 2.0
+#: More than anybody reads of what was done in an hour.
+MOST_CHANGES = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +165,32 @@ class Engine:
     def series(self, name: str, seconds: float) -> list[tuple[datetime, float | None]]:
         """Return one figure over the last *seconds* from the agent's history."""
         return self._history.series(name, seconds)
+
+    def means(
+        self, names: Collection[str], seconds: float, count: int
+    ) -> dict[str, tuple[float | None, ...]]:
+        """Return some figures over the last *seconds* in *count* means each, in one reading."""
+        return self._history.means(names, seconds, count)
+
+    def happened(self, seconds: float, service: str | None = None) -> list[Happening]:
+        """
+        Return what happened in the last *seconds*, newest first.
+
+        What was done is from the journal, what went by itself from the agent's history;
+        a journal that is broken takes nothing away from the rest.
+
+        Args:
+            seconds: How far back.
+            service: Leave out what does not concern it.
+        """
+        since = self.clock.now() - timedelta(seconds=seconds)
+        try:
+            changes = [c for c in self.journal.changes(MOST_CHANGES) if c.at >= since]
+            operations = [o for o in self.journal.operations(5) if o.submitted_at >= since]
+        except ConsoleError:
+            changes, operations = [], []
+        found = merged(self._history.happened(seconds), changes, operations)
+        return found if service is None else concerning(found, service)
 
     def changes(self, limit: int = 20) -> list[Change]:
         """Return the last changes by anybody, newest first."""

@@ -12,12 +12,13 @@ Every method that waits takes or states a timeout and raises
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
 from console.domain.audit import AuditVerdict
+from console.domain.happenings import Happening
 from console.domain.operations import Actor, Change, Operation, OperationState, StepEvent, StepPhase
 from console.domain.plans import Json, Observation, Plan, Step
 from console.domain.readings import Reading
@@ -241,5 +242,16 @@ class History(Protocol):
     def append(self, snapshot: Snapshot) -> None:
         """Keep the figures of one snapshot."""
 
+    def note(self, happened: Sequence[Happening]) -> None:
+        """Keep what was seen to happen."""
+
     def series(self, name: str, seconds: float) -> list[tuple[datetime, float | None]]:
         """Return one figure over the last *seconds*, oldest first; gaps are None."""
+
+    def means(
+        self, names: Collection[str], seconds: float, count: int
+    ) -> dict[str, tuple[float | None, ...]]:
+        """Return *count* means of each figure over the last *seconds*, in one reading."""
+
+    def happened(self, seconds: float) -> list[Happening]:
+        """Return what was seen to happen in the last *seconds*, oldest first."""

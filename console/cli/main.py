@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 COMMAND_MODULES = (
     "stack",
     "status",
+    "changes",
     "logs",
     "scale",
     "autoscale",

@@ -77,6 +77,7 @@ def build_service(
         replica_cpu_limit_cores=given.cpu_cores,
         replica_memory_limit_bytes=given.memory_bytes,
         limits=fact.limits,
+        drift=fact.drift,
     )
 
 
@@ -165,6 +166,7 @@ def _build_replica(
         route=fact.route,
         task_slots=beat.slots if beat is not None else None,
         limits=fact.limits,
+        request_rate=evidence.windows.request_rate(fact.id, evidence.now),
     )
 
 

@@ -102,6 +102,20 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class Drift:
+    """
+    Something that runs otherwise than what is written down says.
+
+    Args:
+        what: In words, with what runs and what should.
+        mend: The command that makes it so again.
+    """
+
+    what: str
+    mend: str
+
+
+@dataclass(frozen=True, slots=True)
 class ReplicaFact:
     """
     One replica as its runtime reports it, before any probe.
@@ -155,6 +169,7 @@ class ServiceFact:
         core: Whether it counts for the overall health (profiles aside).
         limits: What one new replica is given; None where the runtime sets none.
         single: Why there can be no second replica beside the first; empty if there can.
+        drift: Where what runs differs from what is written down, as far as one look tells.
     """
 
     name: str
@@ -165,6 +180,7 @@ class ServiceFact:
     core: bool = True
     limits: Limits | None = None
     single: str = ""
+    drift: tuple[Drift, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,7 +240,8 @@ class Replica:
     where no proxy of ours is before it.
     ``active_tasks`` (running), ``reserved_tasks`` (held, not started), ``task_slots``
     (how many it can run at the same time) and ``accepting`` are None for anything but
-    a worker that sends heartbeats.
+    a worker that sends heartbeats.  ``request_rate`` is requests a second over 60 s, None
+    for what does not count them.
     """
 
     id: str
@@ -246,6 +263,7 @@ class Replica:
     route: Route | None = None
     task_slots: int | None = None
     limits: Limits | None = None
+    request_rate: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,6 +293,7 @@ class Service:
     replica_cpu_limit_cores: float | None = None
     replica_memory_limit_bytes: int | None = None
     limits: Limits | None = None
+    drift: tuple[Drift, ...] = ()
 
     @property
     def ready_words(self) -> str:

@@ -143,6 +143,14 @@ class Windows:
             p99_seconds=quantile(0.99, buckets),
         )
 
+    def request_rate(self, replica_id: str, now: datetime) -> float | None:
+        """Return requests a second of one replica over the last 60 s; None is unknown."""
+        samples = _recent(self.counters.get(replica_id, ()), now)
+        if len(samples) < 2:
+            return None
+        seconds = (samples[-1].at - samples[0].at).total_seconds()
+        return (samples[-1].requests - samples[0].requests) / seconds if seconds > 0 else None
+
     def queue_rates(self, name: str, now: datetime) -> tuple[float | None, float | None]:
         """Return (arrived, completed) per second over the last 60 s; None is unknown."""
         samples = _recent(self.queues.get(name, ()), now)

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,6 +18,7 @@ import pytest
 from console.agent import Agent
 from console.clock import SystemClock
 from console.collector import Collector
+from console.domain.happenings import Happening, Kind
 from console.domain.readings import HostReading
 from console.domain.services import Health
 from console.domain.snapshot import AgentState, Snapshot
@@ -36,6 +37,7 @@ class MemoryHistory:
 
     def __init__(self) -> None:
         self.kept: list[Snapshot] = []
+        self.noted: list[Happening] = []
         self.broken = False
 
     def append(self, snapshot: Snapshot) -> None:
@@ -43,8 +45,21 @@ class MemoryHistory:
             raise Unreachable("disk full")
         self.kept.append(snapshot)
 
+    def note(self, happened: Sequence[Happening]) -> None:
+        if self.broken:
+            raise Unreachable("disk full")
+        self.noted += happened
+
     def series(self, name: str, seconds: float) -> list[tuple[datetime, float | None]]:
         return []
+
+    def means(
+        self, names: Collection[str], seconds: float, count: int
+    ) -> dict[str, tuple[float | None, ...]]:
+        return {}
+
+    def happened(self, seconds: float) -> list[Happening]:
+        return list(self.noted)
 
 
 class Setting:
@@ -111,6 +126,19 @@ def test_a_death_is_in_the_picture_at_once(setting: Setting) -> None:
         setting.runtime.crash("worker-rl-1")
 
         wait_until(lambda: health(setting.pictures.read(), "worker-rl-1") is Health.UNHEALTHY, 0.5)
+
+
+def test_what_happened_is_kept_for_whoever_comes_later(setting: Setting) -> None:
+    def told() -> list[Happening]:
+        return [one for one in setting.history.noted if one.subject == "worker-rl-1"]
+
+    with setting.at_work():
+        wait_until(lambda: setting.history.kept, 20)
+        setting.runtime.crash("worker-rl-1")
+        wait_until(lambda: any("SIGKILL" in one.words for one in told()), 20)
+
+    assert told()[-1].kind is Kind.REPLICA
+    assert told()[-1].grave
 
 
 def test_the_age_of_a_quiet_stack_moves_on(setting: Setting) -> None:

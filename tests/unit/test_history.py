@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from console.domain.figures import figures_of
+from console.domain.happenings import Happening, Kind
 from console.domain.snapshot import Snapshot
 from console.errors import Unreachable
 from console.journal.history import HistoryStore
@@ -139,3 +140,50 @@ def test_readers_and_the_writer_do_not_block_each_other(tmp_path: Path) -> None:
     assert len(reader.series("request_rate", 60)) == 2
     other.close()
     writer.close()
+
+
+def test_several_figures_are_read_at_once_as_means_of_whole_spans(tmp_path: Path) -> None:
+    now = datetime(2026, 1, 1, 12, 0, 30, tzinfo=UTC)
+    history = HistoryStore(tmp_path, StoppedClock(now))
+    for seconds_ago, rate in ((130, 1.0), (100, 3.0), (50, None), (45, 4.0), (10, 99.0)):
+        at = now - timedelta(seconds=seconds_ago)
+        history.append(replace(shot(0, rate), taken_at=at))
+
+    means = history.means(["request_rate", "queue.llm.depth", "nothing"], 180, 3)
+    history.close()
+
+    # 11:57–11:58, 11:58–11:59, 11:59–12:00; what is of the present minute comes later.
+    assert means["request_rate"] == (None, 2.0, 4.0)
+    assert means["nothing"] == (None, None, None)
+    assert means["queue.llm.depth"][0] is None
+    assert HistoryStore(tmp_path / "none", StoppedClock()).means(["x"], 60, 3) == {}
+
+
+def test_what_happened_is_kept_in_order_and_bounded(tmp_path: Path) -> None:
+    history = HistoryStore(tmp_path, StoppedClock(NOW + timedelta(seconds=100)))
+    first = Happening(NOW, Kind.ALERT, "Slow", "alert Slow firing", grave=True)
+    second = Happening(NOW + timedelta(seconds=60), Kind.REPLICA, "app-1", "app-1 " + "x" * 9000)
+    assert history.happened(600) == []
+    history.note([])
+    history.note([first, second])
+
+    assert history.happened(600)[0] == first
+    assert [one.subject for one in history.happened(50)] == ["app-1"]
+    assert len(history.happened(50)[0].words) == 500
+    history.append(replace(shot(0, 1.0), taken_at=NOW + timedelta(days=2)))
+    for _ in range(60):
+        history.append(replace(shot(0, 1.0), taken_at=NOW + timedelta(days=2)))
+    assert history.happened(600) == []
+    history.close()
+
+
+def test_a_history_of_an_older_release_has_nothing_to_tell(tmp_path: Path) -> None:
+    old = sqlite3.connect(tmp_path / "history.db")
+    old.execute("CREATE TABLE figures (at REAL PRIMARY KEY, named TEXT NOT NULL)")
+    old.commit()
+    old.close()
+    history = HistoryStore(tmp_path, StoppedClock())
+    assert history.happened(600) == []
+    history.note([Happening(NOW, Kind.STACK, "", "overall healthy → degraded")])
+    assert len(history.happened(600)) == 1
+    history.close()
