@@ -178,7 +178,7 @@ class Agent:
         if last is None:
             return
         if (self._clock.now() - last.taken_at).total_seconds() <= ALERTS_KEPT_SECONDS:
-            self._collector.remember_alerts(last.alerts)
+            self._collector.remember_alerts(last.alerts, last.ended_alerts)
             self._told = last  # what happened meanwhile is told as well
 
     def _duty(self, name: str, do: Callable[[], None]) -> bool:

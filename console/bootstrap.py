@@ -31,9 +31,11 @@ def build_engine(settings: Settings) -> Engine:
     from console.journal.picture import PictureFile
     from console.journal.store import JournalStore
     from console.operations.actor import current_actor
+    from console.operations.alertmanager import Alertmanager
     from console.operations.launch import launch_runner
     from console.operations.table import OPERATIONS
     from console.sources import build_sources
+    from console.sources.prometheus import PrometheusClient
 
     clock = SystemClock()
     runtime = build_runtime(settings, clock)
@@ -49,6 +51,8 @@ def build_engine(settings: Settings) -> Engine:
         launch_runner=launch_runner(settings),
         actor=current_actor(),
         clock=clock,
+        monitoring=PrometheusClient(),
+        alerting=Alertmanager(),
     )
 
 

@@ -84,6 +84,7 @@ class Collector:
         }
         self._windows = Windows()
         self._alerts: tuple[Alert, ...] = ()
+        self._ended: tuple[Alert, ...] = ()
         self._latest: Snapshot | None = None
         self._threads: list[threading.Thread] = []
         self._stopping = threading.Event()
@@ -121,10 +122,11 @@ class Collector:
             age = (self._clock.now() - self._latest.taken_at).total_seconds()
             return self._latest if 0 <= age < RECOMPOSE_AFTER_SECONDS else self._compose()
 
-    def remember_alerts(self, alerts: Sequence[Alert]) -> None:
+    def remember_alerts(self, alerts: Sequence[Alert], ended: Sequence[Alert] = ()) -> None:
         """Take over alerts of an earlier collector, so that ``since`` outlives a restart."""
         with self._changed:
             self._alerts = tuple(alerts)
+            self._ended = tuple(ended)
 
     # In the background -----------------------------------------------------------
 
@@ -311,8 +313,9 @@ class Collector:
                 self._clock.now(),
                 identity=self._identity,
                 previous_alerts=self._alerts,
+                ended_alerts=self._ended,
             )
-            self._alerts = snapshot.alerts
+            self._alerts, self._ended = snapshot.alerts, snapshot.ended_alerts
             self._latest = snapshot
             self._changed.notify_all()
             return snapshot

@@ -13,27 +13,36 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from console.collector import Collector
+from console.domain.alerting import RULES
+from console.domain.alerts import Silence
 from console.domain.audit import AuditVerdict
 from console.domain.happenings import Happening, concerning, merged
 from console.domain.lifecycle import ACTIVE, busy_with
+from console.domain.measures import MeasuredRange
 from console.domain.operations import Actor, Change, Operation, OperationState, StepEvent
 from console.domain.plans import Json, Plan
+from console.domain.runbook import Runbook
 from console.domain.settling import Settling
 from console.domain.snapshot import AgentState, Snapshot
 from console.duties.settling import settling
 from console.errors import ConsoleError, Interrupted, ReadOnly, Refused, UsageError
+from console.measuring import Measuring
 from console.operations.lock import OperationLock
 from console.operations.request import PlanRequest
+from console.operations.silencing import Silencing
 from console.ports import (
+    Alerting,
+    Answered,
     Clock,
     History,
     Journal,
     LogLine,
     LogRequest,
+    Monitoring,
     Pictures,
     Runtime,
 )
-from console.settings import Settings
+from console.settings import Settings, read_runbook
 
 #: A picture older than this is not used as the agent's present view, seconds.
 PICTURE_MAX_AGE_SECONDS = 5.0
@@ -73,6 +82,8 @@ class Engine:
             (``run``, ``undo``); returns once it is started.
         actor: Who is acting.
         clock: Time.
+        monitoring: Asks Prometheus, where one runs.
+        alerting: Tells an Alertmanager of silences, where one runs.
     """
 
     def __init__(
@@ -88,6 +99,8 @@ class Engine:
         launch_runner: Callable[[str, str], None],
         actor: Actor,
         clock: Clock,
+        monitoring: Monitoring | None = None,
+        alerting: Alerting | None = None,
     ) -> None:
         self.settings = settings
         self.runtime = runtime
@@ -99,6 +112,8 @@ class Engine:
         self._history = history
         self._planners = planners
         self._launch_runner = launch_runner
+        self._measuring = Measuring(history, monitoring, settings.policy, clock)
+        self._silencing = Silencing(journal, alerting, clock)
 
     # Observing ---------------------------------------------------------------
 
@@ -191,6 +206,23 @@ class Engine:
             changes, operations = [], []
         found = merged(self._history.happened(seconds), changes, operations)
         return found if service is None else concerning(found, service)
+
+    def measured(self, seconds: float) -> MeasuredRange:
+        """Return every figure over the last *seconds*; see :class:`Measuring`."""
+        return self._measuring.measured(self.snapshot(), seconds)
+
+    def ask(self, promql: str, seconds: float | None = None) -> list[Answered]:
+        """Return what Prometheus answers, now or over the last *seconds*."""
+        return self._measuring.ask(self.snapshot(), promql, seconds)
+
+    def runbook(self) -> Runbook:
+        """
+        Return the procedures of the stack.
+
+        Raises:
+            Unreachable: If there is no RUNBOOK.md beside the compose file, or it cannot be read.
+        """
+        return read_runbook(self.settings.project)
 
     def changes(self, limit: int = 20) -> list[Change]:
         """Return the last changes by anybody, newest first."""
@@ -410,6 +442,24 @@ class Engine:
             )
         )
         return pid
+
+    # Alerts ------------------------------------------------------------------
+
+    def silence(self, alert: str, seconds: float, reason: str) -> Silence:
+        """Silence an alert for a while, recorded; see :class:`Silencing`."""
+        self.require_write()
+        snapshot = self.snapshot()
+        known = {rule.name for rule in RULES} | {found.name for found in snapshot.alerts}
+
+        def is_known(name: str) -> bool:
+            return name in known or self.runbook().section(name) is not None
+
+        return self._silencing.silence(snapshot, alert, seconds, self.actor, reason, is_known)
+
+    def unsilence(self, alert: str, reason: str = "") -> list[Silence]:
+        """End the silences of an alert, recorded; see :class:`Silencing`."""
+        self.require_write()
+        return self._silencing.unsilence(self.snapshot(), alert, self.actor, reason)
 
     # Audit -------------------------------------------------------------------
 

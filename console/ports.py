@@ -12,11 +12,12 @@ Every method that waits takes or states a timeout and raises
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from console.domain.alerts import Silence
 from console.domain.audit import AuditVerdict
 from console.domain.happenings import Happening
 from console.domain.operations import Actor, Change, Operation, OperationState, StepEvent, StepPhase
@@ -24,6 +25,14 @@ from console.domain.plans import Json, Observation, Plan, Step
 from console.domain.readings import Reading
 from console.domain.services import ReplicaStats, Topology
 from console.domain.snapshot import Snapshot
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """One series of an answer of Prometheus: its labels and its values, oldest first."""
+
+    labels: dict[str, str]
+    values: tuple[float | None, ...]
 
 
 class Clock(Protocol):
@@ -255,3 +264,47 @@ class History(Protocol):
 
     def happened(self, seconds: float) -> list[Happening]:
         """Return what was seen to happen in the last *seconds*, oldest first."""
+
+
+class Monitoring(Protocol):
+    """A Prometheus that is asked for figures over time; it can never change anything."""
+
+    def ranges(
+        self,
+        address: str,
+        queries: Mapping[str, str],
+        begin: datetime,
+        step_seconds: float,
+        count: int,
+    ) -> dict[str, tuple[float | None, ...]]:
+        """
+        Return the value of each query at even steps, oldest first; gaps are None.
+
+        Raises:
+            Unreachable: When it does not answer.
+            UsageError: When it does not understand a query.
+        """
+
+    def ask(
+        self, address: str, promql: str, begin: datetime | None, step_seconds: float, count: int
+    ) -> list[Answered]:
+        """
+        Return every series of a query: its present value, or its values from *begin* on.
+
+        Raises: as :meth:`ranges`.
+        """
+
+
+class Alerting(Protocol):
+    """An Alertmanager that is told of silences."""
+
+    def silence(self, address: str, silence: Silence) -> str:
+        """
+        Make a silence in the Alertmanager and return its name there.
+
+        Raises:
+            Unreachable: When it does not answer or does not take it.
+        """
+
+    def unsilence(self, address: str, silence_id: str) -> None:
+        """End a silence in the Alertmanager, if it knows it; raises as :meth:`silence`."""

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from console.domain.policy import Policy, ScalePolicy
+from console.domain.runbook import Runbook, parse_runbook
 from console.errors import Refused, Unreachable, UsageError
 from console.modes import is_shared, make_directory, open_file
 from console.policy_file import load_policy as load_policy
@@ -204,6 +205,23 @@ def policy_path(compose_file: Path | None) -> Path:
     """Return where the product's policy is, or that of another project's file."""
     directory = PROJECT / "compose" if compose_file is None else compose_file.parent
     return directory / "console.yaml"
+
+
+def read_runbook(project: Path) -> Runbook:
+    """
+    Return the procedures in the RUNBOOK.md of *project*.
+
+    Raises:
+        Unreachable: If there is none, or it cannot be read.
+    """
+    path = project / "RUNBOOK.md"
+    try:
+        return parse_runbook(path.read_text(encoding="utf-8", errors="replace"))
+    except OSError as error:
+        raise Unreachable(
+            f"{path} cannot be read: {error.strerror}",
+            remedy="write the procedures there, one section for each alert",
+        ) from error
 
 
 def _policy_beside(compose_file: Path | None) -> Policy:

@@ -7,18 +7,21 @@ told.  What cannot be told keeps the alert it had: silence is no recovery.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import Enum
 
-from console.domain.alerts import Alert, AlertSeverity, AlertState
+from console.domain.alerts import CONSOLE, PROMETHEUS, Alert, AlertSeverity, AlertState
 from console.domain.metrics import Metrics
 from console.domain.policy import AlertPolicy, Policy
 from console.domain.queues import Queue
 from console.domain.services import Health, Role, Service
 
 CANNOT_TELL_NOTE = " (no longer measured)"
+#: How long, and how many, alerts that are over are shown.
+ENDED_KEPT_SECONDS = 3600.0
+ENDED_KEPT = 20
 
 
 class Verdict(Enum):
@@ -72,7 +75,7 @@ def evaluate(
         previous: The alerts of the snapshot before, for their ``since``.
         now: Of this snapshot.
     """
-    before = {alert.name: alert for alert in previous}
+    before = {alert.name: alert for alert in previous if alert.origin == CONSOLE}
     alerts = []
     for rule in RULES:
         limit = policy.alerts.get(rule.name, rule.default)
@@ -96,6 +99,10 @@ def evaluate(
                 summary=answer,
             )
         )
+    return _in_order(alerts)
+
+
+def _in_order(alerts: Iterable[Alert]) -> tuple[Alert, ...]:
     return tuple(
         sorted(
             alerts,
@@ -103,10 +110,84 @@ def evaluate(
                 alert.state is not AlertState.FIRING,
                 alert.severity is not AlertSeverity.CRITICAL,
                 alert.since,
-                alert.name,
+                alert.key,
             ),
         )
     )
+
+
+def merge(
+    own: Sequence[Alert],
+    observed: Sequence[Alert] | None,
+    previous: Sequence[Alert] = (),
+    *,
+    expected: bool = False,
+) -> tuple[Alert, ...]:
+    """
+    Return what the console and Prometheus find together, each trouble once.
+
+    Both judge by the same limits, and Prometheus also by what only it can know; of one
+    name the word of who is further (firing) counts, Prometheus' where they agree.
+
+    Args:
+        own: From :func:`evaluate`.
+        observed: Prometheus' alerts; None while it does not answer.
+        previous: The alerts of the snapshot before.
+        expected: Whether a Prometheus is there that should answer: then what it last
+            said stays, marked, because silence is no recovery.
+    """
+    if observed is None:
+        names = {alert.name for alert in own}
+        kept = [
+            _kept(alert)
+            for alert in previous
+            if expected and alert.origin == PROMETHEUS and alert.name not in names
+        ]
+        return _in_order([*own, *kept])
+    told = {alert.name for alert in observed}
+    fires = {alert.name for alert in observed if alert.state is AlertState.FIRING}
+    ours = [
+        alert
+        for alert in own
+        if alert.name not in told or (alert.state is AlertState.FIRING and alert.name not in fires)
+    ]
+    names = {alert.name for alert in ours}
+    return _in_order([*ours, *(alert for alert in observed if alert.name not in names)])
+
+
+def ended(
+    previous: Sequence[Alert],
+    present: Sequence[Alert],
+    known: Sequence[Alert],
+    now: datetime,
+) -> tuple[Alert, ...]:
+    """
+    Return the alerts that are over, the last one first.
+
+    Args:
+        previous: The alerts of the snapshot before.
+        present: Those of this one.
+        known: What had ended by the snapshot before.
+        now: Of this snapshot.
+    """
+    there = {alert.key for alert in present}
+    origins = {(alert.name, alert.origin) for alert in present}
+    other = {CONSOLE: PROMETHEUS, PROMETHEUS: CONSOLE}
+    over = [
+        replace(alert, ended_at=now)
+        for alert in previous
+        if alert.state is AlertState.FIRING
+        and alert.key not in there
+        and (alert.name, other.get(alert.origin, "")) not in origins
+    ]
+    kept = [
+        alert
+        for alert in known
+        if alert.ended_at is not None
+        and (now - alert.ended_at).total_seconds() <= ENDED_KEPT_SECONDS
+        and alert.key not in {each.key for each in over}
+    ]
+    return tuple([*over, *kept][:ENDED_KEPT])
 
 
 def _kept(alert: Alert) -> Alert:

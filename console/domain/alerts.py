@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+
+#: Who judges: the console by its own policy, or Prometheus by its rules.
+CONSOLE = "console"
+PROMETHEUS = "prometheus"
 
 
 class AlertSeverity(StrEnum):
@@ -26,7 +31,9 @@ class Alert:
     """
     One alert; ``runbook`` is the anchor of its section in RUNBOOK.md.
 
-    ``summary`` says in words what was measured against which threshold.
+    ``summary`` says in words what was measured against which threshold.  ``subject``
+    tells alerts of one name apart (``instance=app-2``), ``origin`` is who judges:
+    ``console`` or ``prometheus``; ``ended_at`` is set once it is over.
     """
 
     name: str
@@ -35,3 +42,47 @@ class Alert:
     since: datetime
     runbook: str
     summary: str = ""
+    subject: str = ""
+    origin: str = CONSOLE
+    ended_at: datetime | None = None
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """What makes it this alert and no other."""
+        return self.name, self.subject
+
+
+@dataclass(frozen=True, slots=True)
+class Silence:
+    """
+    Somebody knows of an alert and does not want to be told of it for a while.
+
+    It is still shown and still counts: a silence mends nothing.
+
+    Args:
+        alert: Name of the alert; "" for one made elsewhere for something else.
+        until: When it ends, UTC.
+        actor: Who made it.
+        reason: Why.
+        since: When it was made, UTC.
+        id: Its name in the Alertmanager, "" where that knows nothing of it.
+        matches: What it is for, in words, where ``alert`` does not say it all.
+    """
+
+    alert: str
+    until: datetime
+    actor: str
+    reason: str
+    since: datetime
+    id: str = ""
+    matches: str = ""
+
+    def covers(self, alert: Alert, now: datetime) -> bool:
+        """Whether *alert* is silenced by it at *now*."""
+        return self.alert == alert.name and not self.matches and self.since <= now < self.until
+
+
+def silence_of(alert: Alert, silences: Iterable[Silence], now: datetime) -> Silence | None:
+    """Return the silence of *alert* that lasts longest, None where somebody is told of it."""
+    covering = [silence for silence in silences if silence.covers(alert, now)]
+    return max(covering, key=lambda silence: silence.until, default=None)

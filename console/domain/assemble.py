@@ -11,11 +11,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from console.domain.alerting import Figures, evaluate
-from console.domain.alerts import Alert
+from console.domain.alerting import Figures, ended, evaluate, merge
+from console.domain.alerts import CONSOLE, Alert, Silence
 from console.domain.health import HEARTBEAT_MAX_AGE_SECONDS, Evidence
 from console.domain.metrics import Metrics
-from console.domain.observed import Observations, evidence, find, shown
+from console.domain.observed import Failure, Observations, evidence, find, shown
 from console.domain.policy import Policy
 from console.domain.queues import Queue
 from console.domain.readings import (
@@ -24,15 +24,20 @@ from console.domain.readings import (
     HealthReading,
     HostReading,
     JournalReading,
+    MonitoringReading,
     QueueReading,
     Reading,
     RuntimeReading,
     ScrapeReading,
+    Target,
 )
 from console.domain.rollup import build_service, common, judge_overall
 from console.domain.services import Role, Service, Topology
 from console.domain.snapshot import AgentState, Overall, Snapshot
 from console.domain.windows import Windows
+
+#: The source that asks Prometheus.
+MONITORING = "prometheus"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +87,7 @@ def assemble(
     *,
     identity: Identity,
     previous_alerts: Sequence[Alert] = (),
+    ended_alerts: Sequence[Alert] = (),
     agent: AgentState = AgentState.ABSENT,
 ) -> Snapshot:
     """
@@ -94,6 +100,7 @@ def assemble(
         now: The moment, UTC.
         identity: Environment and runtime.
         previous_alerts: Alerts of the snapshot before, for their ``since``.
+        ended_alerts: Those that had ended by then.
         agent: Who composes.
 
     Returns:
@@ -111,7 +118,7 @@ def assemble(
         )
     queues = _queues(observations, windows, now)
     metrics = _metrics(observations, windows, now)
-    alerts = evaluate(
+    own = evaluate(
         Figures(
             metrics=_measured(metrics, observations, now),
             queues=queues if evidence(observations, BrokerReading, now) else (),
@@ -120,6 +127,13 @@ def assemble(
         policy,
         previous_alerts,
         now,
+    )
+    monitoring = evidence(observations, MonitoringReading, now)
+    alerts = merge(
+        own,
+        None if monitoring is None else monitoring.alerts,
+        previous_alerts,
+        expected=_is_monitored(observations),
     )
     journal = shown(observations, JournalReading, now)
     broker = shown(observations, BrokerReading, now)
@@ -155,7 +169,44 @@ def assemble(
         maintenance=maintenance.shown if maintenance is not None else None,
         maintenance_since=maintenance.since if maintenance is not None else None,
         settings=dict(topology.settings) if topology is not None else {},
+        ended_alerts=ended(
+            [a for a in previous_alerts if a.origin == CONSOLE or monitoring is not None],
+            alerts,
+            ended_alerts,
+            now,
+        ),
+        silences=_silences(observations, now),
+        targets=_targets(observations, now),
     )
+
+
+def _is_monitored(observations: Observations) -> bool:
+    """Whether there is a Prometheus, answering or not."""
+    source = observations.get(MONITORING)
+    return (
+        source is not None
+        and source.reading is not None
+        and source.failure is not Failure.NOT_CONFIGURED
+    )
+
+
+def _silences(observations: Observations, now: datetime) -> tuple[Silence, ...]:
+    """Return the Alertmanager's, and ours that it does not know; who made ours is in ours."""
+    journal = shown(observations, JournalReading, now)
+    monitoring = shown(observations, MonitoringReading, now)
+    ours = () if journal is None else journal.silences
+    theirs = () if monitoring is None else monitoring.silences or ()
+    known = {silence.id for silence in ours if silence.id}
+    return tuple(
+        silence
+        for silence in (*ours, *(s for s in theirs if s.id not in known))
+        if silence.until > now
+    )
+
+
+def _targets(observations: Observations, now: datetime) -> tuple[Target, ...]:
+    monitoring = shown(observations, MonitoringReading, now)
+    return () if monitoring is None else monitoring.targets
 
 
 def _queues(observations: Observations, windows: Windows, now: datetime) -> tuple[Queue, ...]:
@@ -189,6 +240,7 @@ def _queue(
             for beat in broker.heartbeats
         ),
         busy_average=windows.queue_busy(queue.name, now),
+        failed_per_second=windows.queue_failures(queue.name, now),
     )
 
 

@@ -83,7 +83,8 @@ def significant(snapshot: Snapshot) -> tuple[object, ...]:
             )
             for s in snapshot.services
         ),
-        tuple((a.name, a.state) for a in snapshot.alerts),
+        tuple((a.key, a.state) for a in snapshot.alerts),
+        snapshot.silences,
         snapshot.operation,
         snapshot.incident,
         tuple((s.name, s.state) for s in snapshot.sources),
@@ -156,14 +157,14 @@ def _drift(before: Service, after: Service) -> Iterator[_Told]:
 
 
 def _alerts(before: tuple[Alert, ...], after: tuple[Alert, ...]) -> Iterator[_Told]:
-    known = {alert.name: alert for alert in before}
+    known = {alert.key: alert for alert in before}
     for alert in after:
-        earlier = known.pop(alert.name, None)
+        earlier = known.pop(alert.key, None)
         if earlier is None or earlier.state is not alert.state:
             told = f"{alert.state.value} ({alert.severity.value}): {alert.summary}"
             yield Kind.ALERT, alert.name, f"alert {alert.name} {told}", True
-    for name in known:
-        yield Kind.ALERT, name, f"alert {name} is over", False
+    for alert in known.values():
+        yield Kind.ALERT, alert.name, f"alert {alert.name} is over", False
 
 
 def _operation(before: Snapshot, after: Snapshot) -> Iterator[_Told]:

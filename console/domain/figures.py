@@ -20,6 +20,8 @@ QUEUE_FIELDS = (
     "oldest_age_seconds",
     "arrived_per_second",
     "completed_per_second",
+    "failed_per_second",
+    "seconds_per_task",
     "workers",
 )
 SERVICE_FIELDS = ("ready", "desired", "cpu_cores", "cpu_ratio", "memory_bytes", "restarts")

@@ -140,6 +140,9 @@ class Policy:
     memory_reserve_ratio: float = 0.05
     alerts: dict[str, AlertPolicy] = field(
         default_factory=lambda: {
+            "ApiDown": AlertPolicy(0, 30),
+            "DatabaseDown": AlertPolicy(0, 5),
+            "BrokerDown": AlertPolicy(0, 5),
             "HighErrorRate": AlertPolicy(0.05, 300),
             "HighResponseTime": AlertPolicy(1.0, 300),
             "WorkerQueueBacklog": AlertPolicy(100, 600),

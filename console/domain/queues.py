@@ -15,6 +15,7 @@ class Queue:
     excluded; rates are averages over 60 s, completions counting failures too, because
     they leave the queue alike; None is unknown.  ``busy_average`` is how many tasks its
     workers were working on, by their own word, on average over 60 s.
+    ``failed_per_second`` is the part of the completions that failed.
     """
 
     name: str
@@ -25,6 +26,14 @@ class Queue:
     completed_per_second: float | None
     workers: int | None
     busy_average: float | None = None
+    failed_per_second: float | None = None
+
+    @property
+    def seconds_per_task(self) -> float | None:
+        """How long one task takes: tasks under way ÷ completions (Little's law)."""
+        if self.busy_average is None or not self.completed_per_second:
+            return None
+        return self.busy_average / self.completed_per_second
 
 
 def estimate_wait_seconds(backlog: int, completed_per_second: float) -> float:

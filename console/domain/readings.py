@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+from console.domain.alerts import Alert, Silence
 from console.domain.incidents import IncidentSummary
 from console.domain.operations import Change, OperationSummary
 from console.domain.services import ReplicaStats, Topology
@@ -153,6 +154,40 @@ class JournalReading:
     operation: OperationSummary | None
     incident: IncidentSummary | None
     changes: tuple[Change, ...] = ()
+    silences: tuple[Silence, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """
+    One address that Prometheus scrapes.
+
+    Args:
+        job: Its job, named like the service.
+        instance: Address with port.
+        up: Whether the last scrape was good; None before the first.
+        scraped_at: When it was last scraped, None before the first.
+        error: Why the last scrape failed, "" when it was good.
+    """
+
+    job: str
+    instance: str
+    up: bool | None
+    scraped_at: datetime | None
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class MonitoringReading:
+    """
+    What Prometheus judges and whom it scrapes.
+
+    ``silences`` are those of the Alertmanager, None while none answers.
+    """
+
+    alerts: tuple[Alert, ...]
+    targets: tuple[Target, ...]
+    silences: tuple[Silence, ...] | None = None
 
 
 Reading = (
@@ -163,6 +198,7 @@ Reading = (
     | DatabaseReading
     | HostReading
     | JournalReading
+    | MonitoringReading
 )
 
 

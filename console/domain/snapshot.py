@@ -12,13 +12,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from console.domain.alerts import Alert
+from console.domain.alerts import Alert, Silence
 from console.domain.decisions import Decision
 from console.domain.incidents import IncidentSummary
 from console.domain.metrics import Metrics
 from console.domain.operations import Change, OperationSummary
 from console.domain.queues import Queue
-from console.domain.readings import HostReading, SourceState, SourceStatus
+from console.domain.readings import HostReading, SourceState, SourceStatus, Target
 from console.domain.services import Replica, Service
 
 SCHEMA_VERSION = 1
@@ -58,6 +58,9 @@ class Snapshot:
             none, or a proxy does not say.
         maintenance_since: Since when they are, None while they are not.
         settings: Values that were set, by name; no secret is among them.
+        ended_alerts: Alerts of the last hour that are over, the last one first.
+        silences: Alerts of which nobody wants to be told for a while.
+        targets: What Prometheus scrapes; empty where there is none.
         autoscale: The autoscaler's last decision about each service it is on for, hold
             included; empty without an agent.
     """
@@ -84,6 +87,9 @@ class Snapshot:
     maintenance_since: datetime | None = None
     settings: dict[str, str] = field(default_factory=dict)
     autoscale: tuple[Decision, ...] = ()
+    ended_alerts: tuple[Alert, ...] = ()
+    silences: tuple[Silence, ...] = ()
+    targets: tuple[Target, ...] = ()
     schema_version: int = field(default=SCHEMA_VERSION)
 
     def service(self, name: str) -> Service | None:

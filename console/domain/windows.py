@@ -51,6 +51,8 @@ class QueueSample:
     arrived: float | None
     completed: float | None
     busy: int | None = None
+    failed: float | None = None
+    failed_shown: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +167,12 @@ class Windows:
             _rate(first.completed, last.completed, seconds),
         )
 
+    def queue_failures(self, name: str, now: datetime) -> float | None:
+        """Return how many tasks failed per second over the last 60 s; None is unknown."""
+        samples = _recent(self.queues.get(name, ()), now)
+        seconds = (samples[-1].at - samples[0].at).total_seconds() if samples else 0.0
+        return _rate(samples[0].failed, samples[-1].failed, seconds) if seconds > 0 else None
+
     def queue_busy(self, name: str, now: datetime) -> float | None:
         """Return how many tasks were worked on, on average over the last 60 s."""
         known = [s.busy for s in _recent(self.queues.get(name, ()), now) if s.busy is not None]
@@ -216,12 +224,22 @@ def _next_counters(
 def _next_queue(before: QueueSample | None, queue: QueueReading, at: datetime) -> QueueSample:
     shown = (queue.arrived_total, _left_total(queue))
     if before is None:
-        return QueueSample(at, shown, _number(shown[0]), _number(shown[1]))
+        failed = queue.failed_total
+        return QueueSample(
+            at,
+            shown,
+            _number(shown[0]),
+            _number(shown[1]),
+            failed=_number(failed),
+            failed_shown=failed,
+        )
     return QueueSample(
         at,
         shown,
         _advance(before.arrived, before.shown[0], shown[0]),
         _advance(before.completed, before.shown[1], shown[1]),
+        failed=_advance(before.failed, before.failed_shown, queue.failed_total),
+        failed_shown=queue.failed_total,
     )
 
 

@@ -116,12 +116,11 @@ class HistoryStore:
         if not self.path.exists() or seconds <= 0:
             return []
         since = self._clock.now().timestamp() - seconds
-        path = '$."' + name.replace('"', "") + '"'
         try:
             with contextlib.closing(self._open_reader()) as connection:
                 rows = connection.execute(
                     "SELECT at, json_extract(named, ?) FROM figures WHERE at >= ? ORDER BY at",
-                    (path, since),
+                    (_path(name), since),
                 ).fetchall()
         except sqlite3.Error:
             return []
@@ -249,6 +248,10 @@ class HistoryStore:
         for suffix in ("-wal", "-shm"):
             with contextlib.suppress(OSError):
                 self.path.with_name(self.path.name + suffix).unlink()
+
+
+def _path(name: str) -> str:
+    return '$."' + name.replace('"', "") + '"'
 
 
 def _with_gaps(

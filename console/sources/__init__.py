@@ -27,6 +27,7 @@ def build_sources(runtime: Runtime, journal: Journal, settings: Settings) -> lis
     from console.sources.journal_state import JournalSource
     from console.sources.postgres import PostgresSource
     from console.sources.probes import ProbeSource
+    from console.sources.prometheus import PrometheusSource
     from console.sources.redis_queue import RedisQueueSource
     from console.sources.runtime_state import RuntimeSource
     from console.sources.scrape import ScrapeSource
@@ -37,6 +38,7 @@ def build_sources(runtime: Runtime, journal: Journal, settings: Settings) -> lis
         RedisQueueSource(runtime),
         PostgresSource(runtime),
         ScrapeSource(),
+        PrometheusSource(),
         HostSource(settings.state),
         JournalSource(journal),
     ]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from console.domain.operations import Operation, OperationSummary, StepPhase
 from console.domain.readings import JournalReading
 from console.domain.services import Topology
+from console.domain.silences import NOTE as SILENCES_NOTE
+from console.domain.silences import read_silences
 from console.ports import Journal
 
 CHANGES_SHOWN = 20
@@ -32,6 +34,7 @@ class JournalSource:
             operation=summarise(unfinished) if unfinished is not None else None,
             incident=None,
             changes=tuple(self._journal.changes(CHANGES_SHOWN)),
+            silences=read_silences(self._journal.note(SILENCES_NOTE)),
         )
 
 

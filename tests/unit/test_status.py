@@ -59,7 +59,7 @@ REPLICA_KEYS = {
 }  # fmt: skip
 QUEUE_KEYS = {
     "name", "depth", "in_flight", "oldest_age_seconds", "arrived_per_second",
-    "completed_per_second", "workers", "busy_average",
+    "completed_per_second", "workers", "busy_average", "failed_per_second",
 }  # fmt: skip
 METRIC_KEYS = {
     "request_rate", "error_ratio", "p50_seconds", "p95_seconds", "p99_seconds",

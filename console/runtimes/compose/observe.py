@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
-from console.domain.services import ReplicaFact, ReplicaState, Route, ServiceFact, Topology
+from console.domain.services import ReplicaFact, ReplicaState, Role, Route, ServiceFact, Topology
 from console.runtimes.compose.containers import Container
 from console.runtimes.compose.desired import Desired
 from console.runtimes.compose.model import Model, ServiceModel
@@ -62,7 +62,7 @@ def compose_topology(
     return Topology(
         running=running,
         services=tuple(services),
-        endpoints=_endpoints(model) if running else {},
+        endpoints=_endpoints(model, {service.name for service in services}) if running else {},
     )
 
 
@@ -165,12 +165,19 @@ def _address(label: str | None, addresses: Mapping[str, str]) -> str | None:
     return None if address is None else label.replace("{address}", address)
 
 
-def _endpoints(model: Model) -> dict[str, str]:
-    """Return the addresses that the project publishes, the product's as ``api``."""
+def _endpoints(model: Model, shown: Collection[str]) -> dict[str, str]:
+    """
+    Return the addresses that the project publishes, the product's as ``api``.
+
+    What watches (``prometheus``, ``alertmanager``, ``grafana``) is there under its own
+    name while it is part of what runs.
+    """
     endpoints: dict[str, str] = {}
     for service in model.services:
         for published, target in service.published.items():
             scheme = {443: "https", 8443: "https", 80: "http", 8080: "http"}.get(target)
+            if service.role is Role.MONITORING and service.name in shown:
+                scheme = scheme or "http"
             if scheme is None:
                 continue
             name = "api" if service.role.value in {"app", "proxy"} else service.name
