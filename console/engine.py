@@ -387,6 +387,13 @@ class Engine:
             )
         )
 
+    def answer(
+        self, operation_id: str, word: str, reason: str = "", step: str | None = None
+    ) -> None:
+        """Answer what a running operation asks; see :meth:`console.ports.Journal.answer`."""
+        self.require_write()
+        self.journal.answer(operation_id, word, self.actor, reason, step)
+
     def resume(self, operation_id: str, reason: str = "") -> None:
         """Run an interrupted or frozen operation again; what is true is skipped."""
         self._continue(operation_id, "run", reason)

@@ -197,6 +197,29 @@ class Journal(Protocol):
             Refused: When *mode* makes no sense in its state (resume of a done one).
         """
 
+    def answer(
+        self,
+        operation_id: str,
+        word: str,
+        actor: Actor | None,
+        reason: str = "",
+        step: str | None = None,
+    ) -> None:
+        """
+        Answer what a running operation asks; audited.
+
+        Args:
+            operation_id: Which.
+            word: One of the question's choices.
+            actor: Who decided; None: nobody, and its runner says so.
+            reason: Why.
+            step: Whose question is meant; None for whichever is open.
+
+        Raises:
+            Refused: When it is not, or no longer, asked.
+            UsageError: When it is no answer to it.
+        """
+
     def accept(self, operation_id: str, actor: Actor, reason: str) -> None:
         """Settle an interrupted or frozen operation as it stands; audited."""
 

@@ -161,6 +161,8 @@ ACTIONS: tuple[Action, ...] = (
            ("operations", *_ONE), hint=12, hint_label="undo"),
     _changing("accept", "A", "A", "accept the present state as it is", "Operation",
            ("operations", *_ONE), hint=13, hint_label="accept"),
+    _changing("answer", "y", "y", "answer what it asks: go on, wait, or go back", "Operation",
+           ("operations", *_ONE)),
     _changing("cancel", "c", "c", "cancel at the next step and go back", "Operation",
            ("operations", *_ONE), hint=14, hint_label="cancel"),
 )  # fmt: skip

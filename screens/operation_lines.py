@@ -35,6 +35,7 @@ KEYS_BY_STATE: Mapping[str, frozenset[OperationState]] = {
     "undo": frozenset({OperationState.INTERRUPTED, OperationState.FROZEN, OperationState.DONE}),
     "accept": frozenset({OperationState.INTERRUPTED, OperationState.FROZEN}),
     "cancel": frozenset({OperationState.SUBMITTED, OperationState.RUNNING}),
+    "answer": frozenset({OperationState.RUNNING}),
 }
 
 
@@ -48,6 +49,8 @@ def why_not_now(action_id: str, operation: Operation | None) -> str | None:
         return f"it is {operation.state.value}; this is for one that is {states}"
     if action_id == "cancel" and operation.cancel_requested:
         return "it was asked to stop already"
+    if action_id == "answer" and operation.question is None:
+        return "it asks nothing now"
     if action_id == "undo" and not operation.plan.undo:
         return "its plan has no way back"
     return None
@@ -69,7 +72,8 @@ def operation_lines(
     lines = [Text(), line, _who(operation, now, look, width)]
     if operation.reason:
         lines += paragraph([f"reason: {clean(operation.reason, 500)}"], width, look.dim)
-    lines += [*_result(operation, look, width), *effect, Text()]
+    lines += [*_result(operation, look, width), *_question(operation, now, look, width)]
+    lines += [*effect, Text()]
     names = {step.name for step in operation.plan.steps}
     records = {record.name: record for record in operation.steps}
     lines.append(heading("Steps", look))
@@ -119,6 +123,18 @@ def _result(operation: Operation, look: Look, width: int) -> list[Text]:
         words = " press r to resume, u to undo, A to accept the present state "
         lines.append(styled(f" {words}", loud))
     return lines
+
+
+def _question(operation: Operation, now: datetime, look: Look, width: int) -> list[Text]:
+    question = operation.question
+    if question is None:
+        return []
+    loud = look.warn + Style(reverse=True)
+    left = age((question.until - now).total_seconds())
+    words = f" y answers; without an answer in {left} it goes back "
+    lines = paragraph([f"? {clean(question.text, 500)}"], width, look.warn)
+    lines += paragraph([f"  {clean(question.seen, 500)}"], width, look.text)
+    return [Text(), *lines, styled(" ").append(words, loud)]
 
 
 def _step(

@@ -169,6 +169,8 @@ def _row(operation: Operation, look: Look, now: datetime, width: int, *, here: b
     line.append(cut(clean(operation.plan.summary, 200), 60), look.strong if loud else look.text)
     if loud:
         line.append(" · press r, u or A", look.bad)
+    if operation.question is not None:
+        line.append(" · asks: press y", look.warn)
     line.append(f" · {clean(str(operation.actor), 40)}", look.dim)
     if operation.reason:
         line.append(f" · {clean(operation.reason, 200)}", look.dim)

@@ -286,6 +286,8 @@ def phase_sign(phase: StepPhase, look: Look) -> tuple[str, str, Style]:
         StepPhase.DONE: ("✓", "done", look.good),
         StepPhase.FAILED: ("✗", "failed", look.bad),
         StepPhase.UNDONE: ("↶", "undone", look.warn),
+        StepPhase.ASKED: ("?", "asked", look.warn),
+        StepPhase.ANSWERED: ("!", "answered", look.accent),
     }[phase]
 
 

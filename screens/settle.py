@@ -1,4 +1,4 @@
-"""Settle an operation: the confirmations of resume, undo, accept and cancel."""
+"""Settle an operation: the confirmations of resume, undo, accept, cancel, and its answer."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from console.domain.operations import Operation
+from screens.dialogs.answer import AnswerDialog
 from screens.dialogs.confirm import ConfirmDialog
 from screens.insight import Insight
 from screens.messages import RequestDone
@@ -78,7 +79,7 @@ def settle_dialog(verb: str, operation: Operation, engine: Engine) -> ConfirmDia
 
 
 class SettlesOperations(Insight):
-    """The four actions on an operation, for any screen that has one in view."""
+    """The actions on an operation, for any screen that has one in view."""
 
     def operation_in_view(self) -> Operation | None:
         """Return what the actions are done to; None when there is none."""
@@ -105,6 +106,13 @@ class SettlesOperations(Insight):
     def do_accept(self) -> None:
         """Ask to declare the present state right."""
         self._settle("accept")
+
+    def do_answer(self) -> None:
+        """Ask which answer is given to its question."""
+        operation = self.operation_in_view()
+        if operation is not None and operation.question is not None:
+            dialog = AnswerDialog(operation, operation.question)
+            self.console_app.push_screen(dialog, self._settled)
 
     def do_cancel(self) -> None:
         """Ask to stop it at its next step."""

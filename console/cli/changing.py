@@ -14,8 +14,15 @@ from contextlib import suppress
 
 from console.cli.main import Invocation
 from console.domain.lifecycle import ACTIVE, EXIT_CODES, ways_on
-from console.domain.operations import Operation, OperationState, StepEvent
+from console.domain.operations import (
+    OpenQuestion,
+    Operation,
+    OperationState,
+    StepEvent,
+    StepPhase,
+)
 from console.domain.plans import Json, Plan
+from console.domain.questions import TALK, word_of
 from console.domain.services import Health
 from console.engine import Engine
 from console.errors import (
@@ -244,6 +251,7 @@ def follow(call: Invocation, engine: Engine, operation_id: str, after_event_id: 
             f"operation {operation_id}; follow it anywhere: fragrance operations follow "
             f"{operation_id}"
         )
+    asked: OpenQuestion | None = None
     try:
         while True:
             # The state first: what was recorded before it changed is printed below.
@@ -251,6 +259,9 @@ def follow(call: Invocation, engine: Engine, operation_id: str, after_event_id: 
             for event in engine.events(operation_id, after_event_id):
                 after_event_id = event.event_id
                 show_step(call, event)
+            if operation.question is not None and operation.question != asked:
+                _show_question(call, operation.id, operation.question)
+            asked = operation.question
             if operation.state not in ACTIVE:
                 return _show_end(call, operation)
             engine.clock.sleep(FOLLOW_POLL_SECONDS)
@@ -270,7 +281,11 @@ def last_event_id(engine: Engine, operation_id: str) -> int:
 
 def show_step(call: Invocation, event: StepEvent) -> None:
     """Print one step event: a line of JSON, or of words on standard error."""
-    if call.json:
+    if call.json and event.phase in TALK:
+        if event.phase is StepPhase.ANSWERED:
+            print_json({"event": "answer", "step": event.name, "at": event.at.isoformat(),
+                        "word": word_of(event), "detail": event.detail})  # fmt: skip
+    elif call.json:
         print_json(
             {
                 "event": "step",
@@ -283,6 +298,38 @@ def show_step(call: Invocation, event: StepEvent) -> None:
         )
     else:
         say(f"  {event.at:%H:%M:%S} {event.name:28} {event.phase.value:8} {event.detail}".rstrip())
+
+
+def question_lines(operation_id: str, question: OpenQuestion) -> list[str]:
+    """Return what is asked, what each answer does, until when, and how to give it."""
+    words = "|".join(question.choices)
+    return [
+        f"  question: {question.text} ({question.seen})",
+        *(f"    {word:5} {means}" for word, means in question.choices.items()),
+        f"    without an answer until {question.until:%H:%M:%S} UTC: {question.without_answer}",
+        f"  next: fragrance operations answer {operation_id} {words}",
+    ]
+
+
+def question_json(question: OpenQuestion) -> dict[str, Json]:
+    """Return what is asked as JSON."""
+    return {
+        "step": question.step,
+        "text": question.text,
+        "seen": question.seen,
+        "choices": question.choices,
+        "asked_at": question.asked_at.isoformat(),
+        "until": question.until.isoformat(),
+        "without_answer": question.without_answer,
+    }
+
+
+def _show_question(call: Invocation, operation_id: str, question: OpenQuestion) -> None:
+    if call.json:
+        told = question_json(question)
+        print_json({"event": "question", "operation_id": operation_id} | told)
+        return
+    say("\n".join(question_lines(operation_id, question)))
 
 
 def _show_end(call: Invocation, operation: Operation) -> int:

@@ -19,6 +19,11 @@ def register(commands: Commands) -> None:
         default=None,
         help="how long to wait for requests that are under way (60)",
     )
+    command.add_argument(
+        "--emergency",
+        action="store_true",
+        help="without notice: cancels what runs, leaves requests that do not end to themselves",
+    )
     add_changing(command)
     command.set_defaults(run=run_maintenance)
 
@@ -28,6 +33,8 @@ def run_maintenance(call: Invocation) -> int:
     if call.args.wanted == "status":
         return _show(call)
     wish: dict[str, Json] = {"on": call.args.wanted == "on"}
+    if call.args.emergency:
+        wish["emergency"] = True
     if call.args.limit is not None:
         wish["limit_seconds"] = call.args.limit
     return change(call, "maintenance", wish)

@@ -10,6 +10,8 @@ from console.cli.changing import (
     follow,
     last_event_id,
     print_json,
+    question_json,
+    question_lines,
     reporting_end,
     require_words,
     say,
@@ -17,6 +19,7 @@ from console.cli.changing import (
 from console.cli.main import Commands, Invocation, add_command, add_common
 from console.domain.operations import Operation
 from console.domain.plans import Json
+from console.domain.questions import check_answer
 from console.domain.settling import NOUNS, SETTLING, Settling
 from console.domain.triggers import figure
 from console.engine import Engine
@@ -52,6 +55,12 @@ def register(commands: Commands) -> None:
         action.add_argument("--yes", action="store_true", help="do not ask for confirmation")
         action.add_argument("--reason", metavar="TEXT", default="", help="why, kept in the audit")
         action.set_defaults(run=run)
+    answer = add_command(actions, "answer", "decide what a running one asks")
+    answer.add_argument("id", metavar="ID")
+    answer.add_argument("word", metavar="yes|no|wait", choices=("yes", "no", "wait"))
+    answer.add_argument("--yes", action="store_true", help="do not ask for confirmation")
+    answer.add_argument("--reason", metavar="TEXT", default="", help="why, kept in the audit")
+    answer.set_defaults(run=run_answer)
     unlock = add_command(actions, "unlock", "end a live runner that hangs")
     unlock.add_argument("--yes", action="store_true", help="do not ask for confirmation")
     unlock.add_argument("--reason", metavar="TEXT", default="", help="why, kept in the audit")
@@ -83,6 +92,8 @@ def run_list(call: Invocation) -> int:
             f"{operation.verb:9} {operation.plan.summary:32} {operation.actor}"
             + (f"  {operation.reason}" if operation.reason else "")
         )
+        if operation.question is not None:
+            print("\n".join(question_lines(operation.id, operation.question)))
     return 0
 
 
@@ -118,6 +129,8 @@ def run_show(call: Invocation) -> int:
         print(f"  undo {step.name:28} {step.command}")
     for event in events:
         print(f"  {event.at:%H:%M:%S} {event.name:28} {event.phase.value:8} {event.detail}")
+    if operation.question is not None:
+        print("\n".join(question_lines(operation.id, operation.question)))
     if operation.outcome_message:
         print(f"  {operation.outcome_message}")
     if settling is not None:
@@ -182,6 +195,7 @@ def as_json(operation: Operation) -> dict[str, Json]:
         "exit_code": operation.exit_code,
         "message": operation.outcome_message,
         "remedy": operation.remedy,
+        "question": None if operation.question is None else question_json(operation.question),
     }
 
 
@@ -224,6 +238,25 @@ def _continue(call: Invocation, verb: str) -> int:
         return follow(call, engine, operation.id, seen)
 
     return reporting_end(call, verb, go_on)
+
+
+def run_answer(call: Invocation) -> int:
+    """Answer its question, and follow what comes of it."""
+
+    def answer() -> int:
+        require_words(call)
+        engine = call.engine()
+        engine.require_write()
+        operation = engine.operation(call.args.id)
+        question = check_answer(operation, call.args.word, None)
+        if not call.json:
+            say("\n".join(question_lines(operation.id, question)))
+        confirm(call, f"{call.args.word}: {question.choices[call.args.word]}")
+        seen = last_event_id(engine, operation.id)
+        engine.answer(operation.id, call.args.word, call.args.reason, question.step)
+        return follow(call, engine, operation.id, seen)
+
+    return reporting_end(call, "answer", answer)
 
 
 def run_accept(call: Invocation) -> int:

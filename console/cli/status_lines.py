@@ -136,6 +136,11 @@ def _notices(snapshot: Snapshot) -> list[str]:
             f"operation: {operation.verb} {operation.state.value}{step}, by {operation.actor} "
             f"({operation.id})"
         )
+        if operation.question is not None:
+            lines.append(
+                f"question: {operation.question.text} "
+                f"(fragrance operations answer {operation.id} yes|no)"
+            )
     if snapshot.incident is not None:
         incident = snapshot.incident
         lines.append(f"incident: {incident.severity.value} {incident.title} ({incident.status})")

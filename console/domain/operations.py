@@ -42,7 +42,11 @@ UNFINISHED = frozenset(
 
 
 class StepPhase(StrEnum):
-    """Phase of one step as journalled."""
+    """
+    Phase of one step as journalled.
+
+    ``asked`` and ``answered`` are lines of its story only: meanwhile its phase is intent.
+    """
 
     PENDING = "pending"
     INTENT = "intent"
@@ -50,6 +54,8 @@ class StepPhase(StrEnum):
     DONE = "done"
     FAILED = "failed"
     UNDONE = "undone"
+    ASKED = "asked"
+    ANSWERED = "answered"
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,12 +108,37 @@ class StepEvent:
 
 
 @dataclass(frozen=True, slots=True)
+class OpenQuestion:
+    """
+    What a running operation asks of a person now.
+
+    Args:
+        step: Which of its steps asks.
+        text: The question.
+        seen: What was seen when it was asked.
+        choices: What each answer does, by its word.
+        asked_at: When.
+        until: When it counts as answered with :attr:`without_answer`.
+        without_answer: Word of the safe choice.
+    """
+
+    step: str
+    text: str
+    seen: str
+    choices: dict[str, str]
+    asked_at: datetime
+    until: datetime
+    without_answer: str = "no"
+
+
+@dataclass(frozen=True, slots=True)
 class Operation:
     """
     One operation with its plan and the record of its steps.
 
     ``outcome_message`` and ``remedy`` are for the operator; ``verified`` is True
-    only when the wanted state was observed at the end.
+    only when the wanted state was observed at the end; ``question`` is what it waits
+    for a person to decide.
     """
 
     id: str
@@ -125,6 +156,7 @@ class Operation:
     outcome_message: str = ""
     remedy: str = ""
     cancel_requested: bool = False
+    question: OpenQuestion | None = None
 
     @property
     def finished(self) -> bool:
@@ -142,6 +174,7 @@ class OperationSummary:
     step: str | None
     started_at: datetime
     actor: str
+    question: OpenQuestion | None = None
 
 
 @dataclass(frozen=True, slots=True)

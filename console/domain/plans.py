@@ -29,6 +29,23 @@ class Risk(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Question:
+    """
+    What a person is asked when a step has not come true in its time.
+
+    Args:
+        text: The question; what was seen is told beneath it.
+        choices: What each answer does, by its word: ``yes`` counts the step as done,
+            ``no`` goes back, ``wait`` (where it is offered) waits as long once more.
+        wait_seconds: How long an answer is waited for; without one it is ``no``.
+    """
+
+    text: str
+    choices: dict[str, str]
+    wait_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class Step:
     """
     One step of a plan.
@@ -41,6 +58,7 @@ class Step:
         risk: What can go wrong for users.
         timeout_seconds: Until its observation must hold.
         undoes: In an undo list, the name of the step whose effect it reverts.
+        question: Asked when it has not come true in its time; None: it has failed then.
     """
 
     name: str
@@ -50,6 +68,7 @@ class Step:
     risk: Risk = Risk.LOW
     timeout_seconds: float = 60.0
     undoes: str | None = None
+    question: Question | None = None
 
 
 @dataclass(frozen=True, slots=True)

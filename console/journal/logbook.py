@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 
 from console.domain.audit import AuditVerdict
-from console.domain.operations import Actor, Change
+from console.domain.operations import Actor, Change, OpenQuestion, Operation
 from console.domain.plans import Json
 from console.domain.text import plain_text
 from console.errors import ConsoleError
@@ -194,6 +194,30 @@ class Logbook:
                 "reason": plain_text(reason),
                 "operation_id": None,
                 "details": details,
+            },
+        )
+
+    def _add_answer(
+        self,
+        connection: sqlite3.Connection,
+        operation: Operation,
+        question: OpenQuestion,
+        word: str,
+        actor: Actor | None,
+        reason: str,
+    ) -> None:
+        what = f"answer to {operation.verb} {operation.plan.summary}: {question.text}"
+        self._audit.add(
+            connection,
+            {
+                "at": records.encode_time(self._clock.now()),
+                "kind": "answer",
+                "actor": {"user": "nobody"} if actor is None else records.actor_fields(actor),
+                "what": plain_text(what),
+                "outcome": word,
+                "reason": plain_text(reason),
+                "operation_id": operation.id,
+                "details": {"step": question.step, "seen": question.seen},
             },
         )
 

@@ -20,6 +20,7 @@ from console.domain.operations import (
     StepRecord,
 )
 from console.domain.plans import Json, Plan
+from console.domain.questions import TALK, open_question
 from console.domain.text import plain_text
 from console.errors import UsageError
 
@@ -92,7 +93,9 @@ def actor_fields(actor: Actor) -> dict[str, Json]:
 def decode_operation(row: sqlite3.Row, events: Iterable[sqlite3.Row]) -> Operation:
     """Return the operation of *row*; *events* are its step events, oldest first."""
     plan = msgspec.json.decode(row["plan"], type=Plan)
-    latest = {event["name"]: event for event in events}
+    story = list(events)
+    latest = {event["name"]: event for event in story if event["phase"] not in TALK}
+    asks = row["state"] == OperationState.RUNNING and any(step.question for step in plan.steps)
     return Operation(
         id=operation_id(row["number"]),
         verb=row["verb"],
@@ -121,6 +124,7 @@ def decode_operation(row: sqlite3.Row, events: Iterable[sqlite3.Row]) -> Operati
         outcome_message=row["outcome_message"],
         remedy=row["remedy"],
         cancel_requested=bool(row["cancel_requested"]),
+        question=open_question(plan, map(decode_event, story)) if asks else None,
     )
 
 

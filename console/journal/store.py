@@ -26,6 +26,7 @@ from console.domain.operations import (
     StepPhase,
 )
 from console.domain.plans import Plan
+from console.domain.questions import SETTLED, answer_words, check_answer
 from console.domain.text import plain_text
 from console.journal import records
 from console.journal.liveness import runner_is_alive
@@ -206,6 +207,32 @@ class JournalStore(Logbook):
             )
             return self._get(connection, operation_id)
 
+    def answer(
+        self,
+        operation_id: str,
+        word: str,
+        actor: Actor | None,
+        reason: str = "",
+        step: str | None = None,
+    ) -> None:
+        """Answer what a running operation asks; audited, and refused once it is answered."""
+        now = records.encode_time(self._clock.now())
+        number = records.operation_number(operation_id)
+        with self._writing() as connection:
+            self._settle_gone(connection)
+            operation = self._get(connection, operation_id)
+            question = check_answer(operation, word, step)
+            seq = [s.name for s in operation.plan.steps].index(question.step) + 1
+            told = plain_text(answer_words(word, actor, reason))
+            connection.execute(
+                "insert into events (operation, seq, name, phase, at, detail)"
+                " values (?, ?, ?, ?, ?, ?)",
+                (number, seq, question.step, StepPhase.ANSWERED, now, told),
+            )
+            if word == SETTLED:
+                return  # nobody decided anything
+            self._add_answer(connection, operation, question, word, actor, reason)
+
     def accept(self, operation_id: str, actor: Actor, reason: str) -> None:
         """Settle an interrupted or frozen operation as it stands; audited."""
         now = self._clock.now()
@@ -274,6 +301,7 @@ class JournalStore(Logbook):
                 exit_code=4,
                 outcome_message=_gone_message(operation),
                 remedy=ways_on(operation.id),
+                question=None,
             )
             if operation.id in {name for name, _ in gone}
             else operation

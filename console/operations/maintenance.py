@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from console.capabilities import HasMaintenance
-from console.domain.plans import Json, Plan, Risk, Step
+from console.domain.plans import Json, Plan, Question, Risk, Step
+from console.domain.questions import NO, WAIT, YES
 from console.domain.services import Role
 from console.errors import NotSupported, UsageError
 from console.operations.request import PlanRequest
-from console.operations.scale import check_seen
+from console.operations.scale import answer_seconds, check_seen
 
 SWITCH_TIMEOUT_SECONDS = 30.0
 #: How long requests that were under way are waited for.
 LIMIT_SECONDS = 60.0
 LONGEST_LIMIT_SECONDS = 3600.0
+#: How long somebody is given to say what to do about those that did not end.
+ANSWER_SECONDS = 120.0
 
 
 def plan_maintenance(request: PlanRequest) -> Plan:
@@ -20,8 +23,10 @@ def plan_maintenance(request: PlanRequest) -> Plan:
     Plan to show the page, or to take it away.
 
     Args:
-        request: Its wish is ``{"on": true}`` or ``{"on": false}``, with ``limit_seconds``
-            to wait for requests under way (60).
+        request: Its wish is ``{"on": true}`` or ``{"on": false}``, with ``emergency``
+            (requests that do not end are left to themselves), ``limit_seconds``
+            to wait for requests under way (60) and
+            ``answer_seconds`` for what a person decides about those that did not end.
 
     Raises:
         UsageError: When the wish makes no sense.
@@ -52,7 +57,7 @@ def plan_maintenance(request: PlanRequest) -> Plan:
     return Plan(
         verb="maintenance",
         summary="on" if on else "off",
-        steps=(first, drain_requests_step(_limit(request))) if on else (first,),
+        steps=(first, _drain(request)) if on else (first,),
         undo=(switch_step(request, on=not on, undoes=first.name),),
         warnings=tuple(warnings),
         wish=dict(request.wish),
@@ -99,6 +104,29 @@ def drain_requests_step(limit_seconds: float, until: list[dict[str, Json]] | Non
         command=f"wait until no request is under way, {limit_seconds:g} s at most",
         risk=Risk.NONE,
         timeout_seconds=limit_seconds + SWITCH_TIMEOUT_SECONDS,
+    )
+
+
+def _drain(request: PlanRequest) -> Step:
+    """Return the step that waits for them, and asks what to do about those that do not end."""
+    limit = _limit(request)
+    if request.wish.get("emergency"):
+        return drain_requests_step(limit)
+    return Step(
+        name="drain-requests",
+        kind="drain_requests",
+        command=f"wait until no request is under way; after {limit:g} s ask what to do",
+        risk=Risk.NONE,
+        timeout_seconds=limit,
+        question=Question(
+            text=f"requests did not end within {limit:g} s; is maintenance begun all the same?",
+            choices={
+                YES: "begin it; they are left to themselves",
+                NO: "go back: users get the application again",
+                WAIT: f"wait for {limit:g} s more",
+            },
+            wait_seconds=answer_seconds(request, ANSWER_SECONDS),
+        ),
     )
 
 

@@ -21,6 +21,7 @@ from console.domain.text import plain_text
 from console.errors import ConsoleError
 from console.operations import crash
 from console.operations.actor import current_actor
+from console.operations.asking import Asking
 from console.operations.lock import OperationLock
 from console.operations.stepping import StepFailed, Stepper
 from console.operations.world import RUNTIME_SOURCE, difference
@@ -89,6 +90,7 @@ class Runner:
         self._settle_seconds = settle_seconds
         self._tell = tell
         self._stop = threading.Event()
+        self._decided: set[str] = set()
 
     def stop(self) -> None:
         """End at the next boundary and leave the operation interrupted; any thread."""
@@ -132,7 +134,8 @@ class Runner:
                 self._check(operation.id)
                 self._do_step(operation, seq, step, lambda: self._check(operation.id))
             self._check(operation.id)
-            self._verify(operation.plan.steps)
+            # What a person decided to go on without is not looked for again.
+            self._verify([s for s in operation.plan.steps if s.name not in self._decided])
         except _RefusedWorld as refusal:
             return self._finish(
                 operation,
@@ -222,7 +225,7 @@ class Runner:
         self._record(operation.id, seq, step.name, StepPhase.INTENT, step.command)
         self._crash_at(step.name, "before")
         try:
-            acted, detail = self._stepper.make_true(step, operation.id, check)
+            acted, detail = self._make_true(operation, seq, step, check)
         except StepFailed as failure:
             self._record(operation.id, seq, step.name, StepPhase.FAILED, str(failure))
             raise
@@ -232,6 +235,23 @@ class Runner:
         self._crash_at(step.name, "after")
         phase = StepPhase.DONE if acted else StepPhase.SKIPPED
         self._record(operation.id, seq, step.name, phase, detail)
+
+    def _make_true(
+        self, operation: Operation, seq: int, step: Step, check: Callable[[], None]
+    ) -> tuple[bool, str]:
+        """Make it true, or have a person decide to go on without."""
+        if step.question is None:
+            return self._stepper.make_true(step, operation.id, check)
+        asking = Asking(
+            self._journal, self._clock, operation, seq, step, step.question, self._recording
+        )
+        if asking.went_on is None:
+            acted, detail = self._stepper.make_true(step, operation.id, check, asking)
+        else:
+            acted, detail = False, f"answered {asking.went_on}"
+        if asking.decided:
+            self._decided.add(step.name)
+        return acted, detail
 
     def _verify(self, steps: Sequence[Step]) -> None:
         """Observe every step's effect once more, all in one snapshot."""

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 from console.capabilities import RemovesReplica, StartsReplicas
 from console.domain.advice import Direction, advise
-from console.domain.plans import Json, Plan, Risk, Step
+from console.domain.plans import Json, Plan, Question, Risk, Step
+from console.domain.questions import NO, WAIT, YES
 from console.domain.services import Health, Replica, ReplicaState, Role, Service
 from console.domain.snapshot import AgentState
 from console.errors import Refused, Unreachable, UsageError
@@ -40,6 +41,8 @@ LARGEST_FACTOR = 2.0
 #: How long a gradual step is watched before the next, and how much longer it may take
 #: until the figures are calm; then it all goes back.  Seconds.
 WATCH_SECONDS = 300.0
+#: How long somebody is given to say that it goes on all the same, seconds.
+ANSWER_SECONDS = 600.0
 _WATCHED = ("queue_depth", "wait_seconds", "p95_seconds")
 
 
@@ -70,7 +73,8 @@ def plan_scale(request: PlanRequest) -> Plan:
 
     Args:
         request: Its wish is ``{"targets": {"worker-llm": 3}}``, with ``gradual``
-            (watch between two removals, ``watch_seconds``), ``emergency`` (stop
+            (watch between two removals, ``watch_seconds``, and ask a person where the
+            figures are not calm then, ``answer_seconds``), ``emergency`` (stop
             without draining) and ``hold_seconds`` (of the gates) where wanted.
 
     Returns:
@@ -277,8 +281,25 @@ def _watch_step(request: PlanRequest, target: _Target, removed: int) -> Step:
         },
         command=f"watch {name} at {left} until its figures were calm for {seconds:g} s",
         risk=Risk.NONE,
-        timeout_seconds=WATCH_SECONDS,
+        timeout_seconds=min(WATCH_SECONDS, float(seconds)),
+        question=Question(
+            text=f"the figures of {name} at {left} are not calm; remove the next one all the same?",
+            choices={
+                YES: "go on with the next removal",
+                NO: f"go back to {len(target.present)}",
+                WAIT: f"watch for {seconds:g} s more",
+            },
+            wait_seconds=answer_seconds(request, ANSWER_SECONDS),
+        ),
     )
+
+
+def answer_seconds(request: PlanRequest, usual: float) -> float:
+    """Return how long an answer is waited for; ``answer_seconds`` of the wish, where given."""
+    seconds = request.wish.get("answer_seconds")
+    if not isinstance(seconds, int | float) or isinstance(seconds, bool) or seconds < 0:
+        return usual
+    return float(seconds)
 
 
 def _limits(request: PlanRequest, service: Service) -> dict[str, Json]:

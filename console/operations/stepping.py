@@ -11,8 +11,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from console.domain.plans import Observation, Step
+from console.domain.questions import WAIT, YES
 from console.domain.snapshot import Snapshot
 from console.errors import ConsoleError, Unreachable
+from console.operations.asking import Asking
 from console.ports import Clock, StepKind
 
 #: Pause before a step whose far side did not answer is begun once more, seconds.
@@ -44,7 +46,11 @@ class Stepper:
     poll_seconds: float = 0.25
 
     def make_true(
-        self, step: Step, operation_id: str, check: Callable[[], None]
+        self,
+        step: Step,
+        operation_id: str,
+        check: Callable[[], None],
+        asking: Asking | None = None,
     ) -> tuple[bool, str]:
         """
         Make the effect of *step* true, and wait for it.
@@ -57,6 +63,7 @@ class Stepper:
                 long it must stay true without a break.
             operation_id: Given to the step kind as the argument ``operation``.
             check: Called between looks; raises to stop waiting.
+            asking: What a person is asked when it has not come true in time.
 
         Returns:
             False when it was true at the first look and nothing was done or waited
@@ -70,7 +77,10 @@ class Stepper:
             raise StepFailed(step, f"this version knows no step of kind {step.kind!r}")
         hold_seconds = float(step.arguments.get("hold_seconds", 0.0))
         labelled = replace(step, arguments={**step.arguments, "operation": operation_id})
-        deadline = self.clock.monotonic() + step.timeout_seconds + hold_seconds
+        patience = step.timeout_seconds + hold_seconds
+        deadline = self.clock.monotonic()
+        if asking is None or not asking.asked_before:
+            deadline += patience
         holds_since: float | None = None
         first_look, acted, act_again_at, obstacle = True, False, float("-inf"), ""
         while True:
@@ -78,14 +88,23 @@ class Stepper:
             now = self.clock.monotonic()
             if seen.holds:
                 holds_since = now if holds_since is None else holds_since
-                if now - holds_since >= hold_seconds:
+                held = now - holds_since >= hold_seconds
+                if held and (asking is None or asking.settle()):
                     return not first_look or hold_seconds > 0, seen.detail
             else:
                 holds_since = None
             if now >= deadline:
                 waited = f"not within {step.timeout_seconds:g} s"
                 words = obstacle or seen.detail or "it was not seen to come true"
-                raise StepFailed(step, f"{waited}: {words}")
+                if asking is None:
+                    raise StepFailed(step, f"{waited}: {words}")
+                reply = asking.ask(words)
+                if reply is not None and reply.word == YES:
+                    return True, f"{words}; answered {reply.told}"
+                if reply is not None and reply.word == WAIT:
+                    deadline = now + patience
+                elif reply is not None:
+                    raise StepFailed(step, f"{waited}: {words}; answered {reply.told}")
             if seen.holds is False and not seen.coming and not acted and now >= act_again_at:
                 try:
                     kind.do(labelled)

@@ -48,4 +48,5 @@ def summarise(operation: Operation) -> OperationSummary:
         step=begun[-1] if begun else None,
         started_at=operation.started_at or operation.submitted_at,
         actor=str(operation.actor),
+        question=operation.question,
     )

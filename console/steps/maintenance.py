@@ -45,7 +45,7 @@ class SwitchMaintenance:
 class DrainRequests:
     """
     Waits; never acts.  Arguments: ``limit_seconds`` since the page is shown, after which
-    what is still under way is left to itself; ``until`` as above.
+    what is still under way is left to itself (absent: it never is); ``until`` as above.
     """
 
     name = "drain_requests"
@@ -59,8 +59,8 @@ class DrainRequests:
         since = snapshot.maintenance_since
         if not snapshot.maintenance or since is None:
             return Observation(False, "the page is not shown", coming=True)
-        limit = float(step.arguments.get("limit_seconds", 60.0))
-        late = (snapshot.taken_at - since).total_seconds() >= limit
+        limit = step.arguments.get("limit_seconds")
+        late = limit is not None and (snapshot.taken_at - since).total_seconds() >= float(limit)
         left = f"; left to themselves after {limit:g} s" if late else ""
         source = next((s for s in snapshot.sources if s.name == METRICS_SOURCE), None)
         under_way = snapshot.metrics.requests_in_flight

@@ -167,6 +167,11 @@ def _operation_notice(view: View, look: Look, now: datetime) -> list[Text]:
         word = operation.state.value.upper()
         keys = "o, then r resume · u undo · A accept"
         return [styled(f" ▲ {verb} {word}: {keys}{at} ", loud)]
+    if operation.question is not None:
+        loud = look.warn + Style(reverse=True)
+        left = since(now, operation.question.until)
+        words = clean(operation.question.text, 200)
+        return [styled(f" ? {verb} asks, {left} left: o, then y answers · {words} ", loud)]
     line = styled(f" ▶ {verb} {operation.state.value}", look.accent)
     started = since(operation.started_at, now)
     parts = [*([step] if step else []), clean(operation.actor, 40), started, "o follows"]

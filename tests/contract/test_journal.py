@@ -12,7 +12,7 @@ import pytest
 
 from console.domain.lifecycle import SUBMIT_GRACE_SECONDS
 from console.domain.operations import Actor, Change, Operation, OperationState, StepPhase
-from console.domain.plans import Plan, Step
+from console.domain.plans import Plan, Question, Step
 from console.errors import Busy, Refused, UsageError
 from console.journal.store import JournalStore
 from console.operations.lock import OperationLock
@@ -335,6 +335,54 @@ def test_a_cancel_is_remembered_until_it_is_run_again(bench: Bench) -> None:
     again = bench.journal.reopen(operation.id, BOB, "run")
 
     assert not again.cancel_requested
+
+
+def asking() -> Plan:
+    question = Question("go on?", {"yes": "on", "no": "back"}, 60)
+    return Plan("scale", "w 2 → 1", (Step("watch-w", "watch_service", question=question),))
+
+
+def test_a_question_is_seen_by_all_and_answered_once(bench: Bench) -> None:
+    operation = bench.submitted(asking())
+    with bench.runner():
+        bench.journal.claim(operation.id, "run")
+        bench.journal.step(operation.id, 1, "watch-w", StepPhase.INTENT, "")
+        assert bench.journal.operation(operation.id).question is None
+        with pytest.raises(Refused, match="asks nothing"):
+            bench.journal.answer(operation.id, "yes", BOB)
+        bench.journal.step(operation.id, 1, "watch-w", StepPhase.ASKED, "60 tasks wait")
+
+        [listed] = bench.journal.operations()
+        question = listed.question
+        assert question is not None
+        assert (question.text, question.seen) == ("go on?", "60 tasks wait")
+        assert (question.step, question.choices) == ("watch-w", {"yes": "on", "no": "back"})
+        assert question.asked_at == bench.clock.now()
+        assert question.until == bench.clock.now() + timedelta(seconds=60)
+        assert question.without_answer == "no"
+        assert listed.steps[0].phase is StepPhase.INTENT
+        with pytest.raises(UsageError, match="no answer"):
+            bench.journal.answer(operation.id, "wait", BOB)
+        bench.journal.answer(operation.id, "yes", BOB, "quiet night")
+        with pytest.raises(Refused, match="asks nothing"):
+            bench.journal.answer(operation.id, "no", ANNA)
+
+        assert bench.journal.operation(operation.id).question is None
+        told = bench.journal.events(operation.id)[-1]
+        assert (told.phase, told.detail) == (StepPhase.ANSWERED, "yes by bob: quiet night")
+        [change] = bench.journal.changes()
+        assert (change.actor, change.outcome, change.reason) == ("bob", "yes", "quiet night")
+        assert bench.journal.verify_audit().valid
+
+
+def test_what_nobody_runs_asks_nothing(bench: Bench) -> None:
+    operation = bench.submitted(asking())
+    with bench.runner():
+        bench.journal.claim(operation.id, "run")
+        bench.journal.step(operation.id, 1, "watch-w", StepPhase.ASKED, "")
+    assert bench.journal.operation(operation.id).question is None
+    with pytest.raises(Refused, match="interrupted"):
+        bench.journal.answer(operation.id, "yes", BOB)
 
 
 def test_changes_are_told_newest_first(bench: Bench) -> None:

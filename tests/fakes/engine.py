@@ -660,6 +660,11 @@ class FakeEngine:
     def cancel(self, operation_id: str, reason: str = "") -> None:
         self._change("cancel", operation_id, reason)
 
+    def answer(
+        self, operation_id: str, word: str, reason: str = "", step: str | None = None
+    ) -> None:
+        self._change("answer", operation_id, word, reason, step or "")
+
     def resume(self, operation_id: str, reason: str = "") -> None:
         self._change("resume", operation_id, reason)
 

@@ -29,6 +29,7 @@ from console.domain.operations import (
     StepRecord,
 )
 from console.domain.plans import Json, Plan
+from console.domain.questions import SETTLED, TALK, answer_words, check_answer, open_question
 from console.domain.text import plain_text
 from console.errors import ConsoleError, UsageError
 from console.ports import Clock
@@ -148,6 +149,31 @@ class FakeJournal:
         )
         return self._operations[operation.id]
 
+    def answer(
+        self,
+        operation_id: str,
+        word: str,
+        actor: Actor | None,
+        reason: str = "",
+        step: str | None = None,
+    ) -> None:
+        self._write()
+        operation = self.operation(operation_id)
+        question = check_answer(operation, word, step)
+        seq = [s.name for s in operation.plan.steps].index(question.step) + 1
+        told = answer_words(word, actor, reason)
+        self.step(operation.id, seq, question.step, StepPhase.ANSWERED, told)
+        if word != SETTLED:
+            self._add(
+                self._clock.now(),
+                {"user": "nobody"} if actor is None else asdict(actor),
+                f"answer to {operation.verb} {operation.plan.summary}: {question.text}",
+                word,
+                reason,
+                operation.id,
+                {"step": question.step, "seen": question.seen},
+            )
+
     def accept(self, operation_id: str, actor: Actor, reason: str) -> None:
         self._write()
         operation = self.operation(operation_id)
@@ -243,16 +269,19 @@ class FakeJournal:
         self._operations[operation.id] = replace(operation, **fields)
 
     def _seen(self, operation: Operation) -> Operation:
+        story = [e for e in self._events if e.operation_id == operation.id]
         steps = {
             e.name: StepRecord(e.seq, e.name, e.phase, e.at, e.detail)
-            for e in self._events
-            if e.operation_id == operation.id
+            for e in story
+            if e.phase not in TALK
         }
         records = tuple(
             steps.get(step.name) or StepRecord(seq, step.name, StepPhase.PENDING, None, "")
             for seq, step in enumerate(operation.plan.steps, 1)
         )
-        operation = replace(operation, steps=records)
+        running = operation.state is OperationState.RUNNING
+        question = open_question(operation.plan, story) if running else None
+        operation = replace(operation, steps=records, question=question)
         waited = (self._clock.now() - self._waiting[operation.id]).total_seconds()
         late = not 0 <= waited <= SUBMIT_GRACE_SECONDS
         needs_runner = operation.state is OperationState.RUNNING or (
@@ -267,6 +296,7 @@ class FakeJournal:
             exit_code=4,
             outcome_message=f"{RUNNER_GONE} ({why})" if why else RUNNER_GONE,
             remedy=ways_on(operation.id),
+            question=None,
         )
 
     def _audit_outcome(self, operation: Operation) -> None:

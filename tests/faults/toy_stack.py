@@ -17,7 +17,7 @@ from pathlib import Path
 from console.cli.main import main
 from console.clock import SystemClock
 from console.collector import Collector
-from console.domain.readings import BrokerReading, Reading, WorkerHeartbeat
+from console.domain.readings import BrokerReading, QueueReading, Reading, WorkerHeartbeat
 from console.domain.services import Role, Topology
 from console.engine import Engine
 from console.journal.history import HistoryStore
@@ -130,7 +130,15 @@ class ToyBroker:
                 beats.append(
                     WorkerHeartbeat(path.stem, "llm", at, 0, 0, 0, accepting=raw["accepting"])
                 )
-        return BrokerReading((), tuple(beats), None, None)
+        return BrokerReading(self._queues(), tuple(beats), None, None)
+
+    def _queues(self) -> tuple[QueueReading, ...]:
+        """Return the queue that a test says has piled up, if it does."""
+        try:
+            depth = int((self._directory / "depth").read_text())
+        except OSError:
+            return ()
+        return (QueueReading("llm", depth, 0, None, None, None),)
 
 
 def _directory(state: Path) -> Path:

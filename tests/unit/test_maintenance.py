@@ -69,12 +69,12 @@ def test_requests_under_way_are_waited_for(bench: Bench) -> None:
         (None, "requests under way cannot be seen; left to themselves after 60 s"),
     ],
 )
-def test_what_does_not_end_is_left_to_itself_and_told(
+def test_in_an_emergency_what_does_not_end_is_left_to_itself_and_told(
     bench: Bench, under_way: int | None, words: str
 ) -> None:
     bench.stack.in_flight = under_way
 
-    ended = bench.run(bench.stack.plan("maintenance", {"on": True}))
+    ended = bench.run(bench.stack.plan("maintenance", {"on": True, "emergency": True}))
 
     assert ended.state is OperationState.DONE
     assert ended.steps[-1].detail == words
