@@ -47,6 +47,7 @@ class Settings:
         policy: Thresholds and bounds.
         runtime: Runtime asked for; None to use the one recorded in the state.
         file: Compose file of another project; None for the product's own.
+        low_bandwidth: Whether the console is to spare the line it is drawn over.
     """
 
     project: Path
@@ -55,6 +56,7 @@ class Settings:
     policy: Policy = field(default_factory=Policy)
     runtime: str | None = None
     file: Path | None = None
+    low_bandwidth: bool = False
 
     @property
     def production(self) -> bool:
@@ -66,6 +68,7 @@ def load_settings(
     *,
     state: str | None = None,
     file: str | None = None,
+    low_bandwidth: bool = False,
     environ: Mapping[str, str] | None = None,
 ) -> Settings:
     """
@@ -76,6 +79,7 @@ def load_settings(
             the project.
         file: ``--file``, a compose file or the directory of one; that directory
             is the project.
+        low_bandwidth: ``--low-bandwidth``.
         environ: Environment variables; ``os.environ`` when None.
 
     Raises:
@@ -96,6 +100,7 @@ def load_settings(
         policy=_policy_beside(compose_file),
         runtime=_recorded(directory / RUNTIME_FILE) or None,
         file=compose_file,
+        low_bandwidth=low_bandwidth,
     )
 
 

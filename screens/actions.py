@@ -95,6 +95,8 @@ ACTIONS: tuple[Action, ...] = (
            hint=70, hint_label="write"),
     Action("next_theme", "T", "T", "next theme: dark, light, colour-blind, none", "Console"),
     Action("toggle_mouse", "M", "M", "mouse on or off", "Console"),
+    Action("copy", "y", "y", "copy what is seen (OSC 52, also over SSH) and save it", "Console"),
+    Action("suspend", "ctrl+z", "^z", "to the shell; fg comes back", "Console"),
     *(
         Action(f"open:{screen.name}", screen.key, screen.key,
                f"{screen.title}: {screen.question}", "Go to", hint=40 + place,
@@ -152,7 +154,6 @@ ACTIONS: tuple[Action, ...] = (
     Action("right", "right", "→", "to the right of long lines", "Logs", _LOGS),
     Action("save", "s", "s", "save what is kept to a file", "Logs", _LOGS, hint=14,
            hint_label="save"),
-    Action("copy", "y", "y", "copy what is seen (OSC 52, also over SSH)", "Logs", _LOGS),
     Action("show_operation", "enter", "enter", "open this operation", "Operations",
            ("operations",), hint=10, hint_label="open"),
     _changing("resume", "r", "r", "resume: what is already true is skipped", "Operation",

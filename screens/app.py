@@ -11,7 +11,8 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from screens.terminal import inspect_terminal, textual_environment, why_undrawable
+from screens.preferences import Preferences
+from screens.terminal import below_ssh, inspect_terminal, textual_environment, why_undrawable
 
 if TYPE_CHECKING:
     from console.engine import Engine
@@ -40,14 +41,17 @@ def open_console(engine: Engine) -> int:
             file=sys.stderr,
         )
         return 2
-    terminal = inspect_terminal(os.environ)
+    terminal = inspect_terminal(
+        os.environ, over_ssh=below_ssh(), low_bandwidth=engine.settings.low_bandwidth
+    )
     for name, value in textual_environment(terminal).items():
         os.environ.setdefault(name, value)
 
     from screens.application import ConsoleApp
 
-    app = ConsoleApp(engine, terminal=terminal)
-    app.run(mouse=False)
+    preferences = Preferences.of_user(os.environ, engine.settings.state)
+    app = ConsoleApp(engine, terminal=terminal, preferences=preferences)
+    app.run(mouse=preferences.mouse)
     _forget_lost_terminal()
     return app.return_code or 0
 

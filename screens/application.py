@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import signal
 from collections import deque
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from textual.app import App
 from textual.events import Event, Key
@@ -19,11 +20,14 @@ from console.domain.operations import Operation
 from console.domain.snapshot import Snapshot
 from screens.actions import action
 from screens.ascii import AsciiOnly
+from screens.coarse import coarse
+from screens.comforts import Comforts
 from screens.dialogs.base import Dialog
-from screens.feeds import SnapshotFeed
+from screens.feeds import SNAPSHOT_INTERVAL_SECONDS, SnapshotFeed
 from screens.look import THEMES, Look, WithoutColour, look_of, textual_theme
 from screens.messages import PictureRecalled, RequestDone, SnapshotFailed, SnapshotFetched
 from screens.operate import Operates
+from screens.preferences import Preferences
 from screens.screen import ConsoleScreen
 from screens.table import SCREENS, screen_entry
 from screens.terminal import Terminal
@@ -49,13 +53,14 @@ _CAPABILITIES = (
 TICK_SECONDS = 1.0
 
 
-class ConsoleApp(Operates, App[None]):
+class ConsoleApp(Comforts, Operates, App[None]):
     """
     The console on one stack.
 
     Args:
         engine: Observes and operates; called in feeds only.
         terminal: What to allow for when drawing.
+        preferences: What this user chose before; None keeps nothing.
     """
 
     CSS_PATH = "app.tcss"
@@ -63,12 +68,18 @@ class ConsoleApp(Operates, App[None]):
     ENABLE_COMMAND_PALETTE = False
     AUTO_FOCUS = ""
 
-    def __init__(self, engine: Engine, terminal: Terminal | None = None) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        terminal: Terminal | None = None,
+        preferences: Preferences | None = None,
+    ) -> None:
         self.terminal = terminal or Terminal()
+        self.preferences = preferences or Preferences()
         self._ascii: list[LineFilter] = [] if self.terminal.unicode else [AsciiOnly()]
         super().__init__()
         self.engine = engine
-        self.words = ""
+        self.words = self.preferences.complaint
         self.view = View(
             environment=engine.settings.environment,
             production=engine.settings.production,
@@ -78,16 +89,18 @@ class ConsoleApp(Operates, App[None]):
                 for name in _CAPABILITIES
                 if isinstance(engine.runtime, getattr(capabilities, name))
             ),
+            low_bandwidth=self.terminal.low_bandwidth,
         )
         for name in THEMES:
             self.register_theme(textual_theme(name))
-        chosen = self.terminal.theme if self.terminal.theme in THEMES else THEMES[0]
-        self.look_name = (chosen or THEMES[0]) if self.terminal.colour else "no-colour"
+        wishes = (self.terminal.theme, self.preferences.theme)
+        chosen = next((wish for wish in wishes if wish in THEMES), None) or THEMES[0]
+        self.look_name = chosen if self.terminal.colour else "no-colour"
         self.look: Look = look_of(self.look_name)
         self.theme = self.look_name
         self.animation_level = "none"
-        self._feed = SnapshotFeed(self, engine, slow=self.terminal.slow)
-        self._mouse_on = False
+        self._feed = SnapshotFeed(self, engine, self.terminal.pause(SNAPSHOT_INTERVAL_SECONDS))
+        self._made: dict[str, ConsoleScreen] = {}
         self._aimed: deque[tuple[Key, tuple[object, object]]] = deque(maxlen=64)
 
     def get_line_filters(self) -> Sequence[LineFilter]:
@@ -105,7 +118,7 @@ class ConsoleApp(Operates, App[None]):
 
     def _begin(self) -> None:
         self._feed.start()
-        self.set_interval(TICK_SECONDS, self.redraw)
+        self.set_interval(max(TICK_SECONDS, self.terminal.pause(0)), self.redraw)
         current = self.screen
         if isinstance(current, ConsoleScreen):
             current.entered()
@@ -119,8 +132,13 @@ class ConsoleApp(Operates, App[None]):
                 loop.add_signal_handler(number, partial(self.exit, return_code=128 + number))
 
     async def on_unmount(self) -> None:
-        """Stop reading."""
+        """Stop reading; keep what was chosen."""
         self._feed.stop()
+        for name, screen in self._made.items():
+            self.preferences.screens[name] = screen.kept()
+        # Whoever leaves is not held up by a comfort that could not be kept.
+        with contextlib.suppress(OSError):
+            await asyncio.to_thread(self.preferences.save)
         await asyncio.to_thread(self.engine.close)
 
     async def on_event(self, event: Event) -> None:
@@ -150,19 +168,21 @@ class ConsoleApp(Operates, App[None]):
     def on_picture_recalled(self, message: PictureRecalled) -> None:
         """Draw the agent's last picture until a present one comes."""
         if self.view.snapshot is None:
-            seen = _seen(message.snapshot)
-            self._know(replace(self.view, snapshot=message.snapshot, recalled=True, seen=seen))
+            snapshot = self._drawable(message.snapshot)
+            seen = _seen(snapshot)
+            self._know(replace(self.view, snapshot=snapshot, recalled=True, seen=seen))
 
     def on_snapshot_fetched(self, message: SnapshotFetched) -> None:
         """Draw the present picture."""
+        snapshot = self._drawable(message.snapshot)
         self._know(
             replace(
                 self.view,
-                snapshot=message.snapshot,
+                snapshot=snapshot,
                 access=message.access,
-                environment=message.snapshot.environment,
+                environment=snapshot.environment,
                 recalled=False,
-                seen=_seen(message.snapshot) or self.view.seen,
+                seen=_seen(snapshot) or self.view.seen,
                 failure=(),
                 failing_since=None,
             )
@@ -180,6 +200,9 @@ class ConsoleApp(Operates, App[None]):
     def operation_ended(self, operation: Operation) -> None:
         """Know that an operation is over before the next picture says so."""
         self._know(replace(self.view, ended=operation))
+
+    def _drawable(self, snapshot: Snapshot) -> Snapshot:
+        return coarse(snapshot) if self.terminal.low_bandwidth else snapshot
 
     def _know(self, view: View) -> None:
         self.view = view
@@ -205,11 +228,24 @@ class ConsoleApp(Operates, App[None]):
 
     def _screen(self, name: str) -> ConsoleScreen:
         if not self.is_screen_installed(name):
-            self.install_screen(screen_entry(name).load()(), name)
+            made = screen_entry(name).load()()
+            self._restore(made)
+            self.install_screen(made, name)
+            self._made[name] = made
         screen = self.get_screen(name)
         if not isinstance(screen, ConsoleScreen):
             raise TypeError(f"{name} is not a screen of the console")
         return screen
+
+    def _restore(self, screen: ConsoleScreen) -> None:
+        kept = self.preferences.screens.get(screen.NAME)
+        if not kept:
+            return
+        try:
+            screen.restore(kept)
+        except (LookupError, TypeError, ValueError, re.error):
+            # Said in its footer: the screen is not there yet.
+            self.words = f"what was kept of {screen.TITLE} cannot be used: defaults"
 
     def open_screen(self, name: str) -> ConsoleScreen:
         """Show the screen called *name*; the first of the table stays underneath."""
@@ -282,32 +318,6 @@ class ConsoleApp(Operates, App[None]):
     def _elevated(self, answer: object) -> None:
         if isinstance(answer, RequestDone):
             self.say(answer.words)
-
-    def do_next_theme(self) -> None:
-        """Go on to the next theme."""
-        following = THEMES[(THEMES.index(self.look_name) + 1) % len(THEMES)]
-        if not self.terminal.colour:
-            self.say("no colour: NO_COLOR is set")
-            return
-        self.look_name = following
-        self.look = look_of(following)
-        self.theme = following
-        self.say(f"theme {following}; FRAGRANCE_THEME={following} keeps it")
-
-    def do_toggle_mouse(self) -> None:
-        """Let the mouse select lines, or leave it to the terminal's own copying."""
-        driver: Any = self._driver
-        if not hasattr(driver, "_enable_mouse_support"):
-            self.say("this terminal driver has no mouse")
-            return
-        # Textual has no public way to turn it on after the start.
-        self._mouse_on = not self._mouse_on
-        driver._mouse = True
-        if self._mouse_on:
-            driver._enable_mouse_support()
-        else:
-            driver._disable_mouse_support()
-        self.say(f"mouse {'on' if self._mouse_on else 'off'}")
 
 
 def _seen(snapshot: Snapshot) -> Snapshot | None:

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     #: What runs a thread and receives its messages.
     Owner: TypeAlias = App[Any] | Screen[Any]
 
-#: How often pictures are looked for, seconds; twice that over SSH.
+#: How often pictures are looked for, seconds; more seldom on a slow line.
 SNAPSHOT_INTERVAL_SECONDS = 0.25
 OPERATION_INTERVAL_SECONDS = 0.25
 LIST_INTERVAL_SECONDS = 1.0
@@ -108,10 +108,10 @@ def _ended(stopped: threading.Event) -> bool:
 class SnapshotFeed(Feed):
     """Pictures: the last one at once, then each new one; tells only what changed."""
 
-    def __init__(self, owner: Owner, engine: Engine, *, slow: bool) -> None:
+    def __init__(self, owner: Owner, engine: Engine, interval_seconds: float) -> None:
         super().__init__(owner, "snapshot")
         self._engine = engine
-        self._interval = SNAPSHOT_INTERVAL_SECONDS * (2 if slow else 1)
+        self._interval = interval_seconds
 
     def _run(self, stopped: threading.Event) -> None:
         try:

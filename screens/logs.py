@@ -20,16 +20,15 @@ from screens.feeds import LogFeed, request
 from screens.log_lines import LEVELS, LogBook, Shown, file_lines, log_line
 from screens.log_ring import LogRing
 from screens.messages import LogLinesArrived, LogsEnded, LogsSaved, RequestFailed
+from screens.preferences import Kept
 from screens.rendering import between, clean, styled
 from screens.screen import ConsoleScreen
 from screens.widgets.footer import Hint
 from screens.widgets.lines import Lines
 from screens.widgets.log_view import LogView
 
-#: How often new lines are drawn at most, seconds; twice that over SSH.
+#: How often new lines are drawn at most, seconds; more seldom on a slow line.
 _DRAW_SECONDS = 0.1
-#: A copy is cut here: many terminals take no more by OSC 52.
-_COPY_BYTES = 60_000
 
 
 class LogsScreen(ConsoleScreen):
@@ -89,8 +88,7 @@ class LogsScreen(ConsoleScreen):
         message.stop()
         if not self._drawing:
             self._drawing = True
-            slow = self.console_app.terminal.slow
-            self.set_timer(_DRAW_SECONDS * (2 if slow else 1), self._take)
+            self.set_timer(self.console_app.terminal.pause(_DRAW_SECONDS), self._take)
 
     def _take(self) -> None:
         self._drawing = False
@@ -334,15 +332,35 @@ class LogsScreen(ConsoleScreen):
 
     def do_copy(self) -> None:
         """Copy what is in sight by OSC 52."""
-        text = self.log_view.plain.encode()[:_COPY_BYTES].decode(errors="ignore")
-        self.app.copy_to_clipboard(text)
-        self.console_app.say(f"copied {len(text):,} characters; s saves everything to a file")
+        self.console_app.copy(self.log_view.plain)
 
     def do_save(self) -> None:
         """Save the lines that the filter shows."""
         entries = tuple(self.book.visible)
         directory = self.engine.settings.state / "saved-logs"
         request(self, "save", lambda: save_lines(entries, directory, self.now))
+
+    # Until the next time -----------------------------------------------------
+
+    def kept(self) -> Kept:
+        """Keep the filter."""
+        chosen = self.book.filter
+        return {
+            "services": sorted(chosen.services),
+            "level": chosen.level,
+            "pattern": chosen.pattern.pattern if chosen.pattern else "",
+        }
+
+    def restore(self, kept: Kept) -> None:
+        """Filter as the last time; the line over the log says how."""
+        level, pattern = kept["level"], kept["pattern"]
+        if level not in LEVELS:
+            raise ValueError(level)
+        self.book.refilter(
+            services=frozenset(map(str, kept["services"])),
+            level=level,
+            pattern=re.compile(pattern, re.IGNORECASE) if pattern else None,
+        )
 
     def on_logs_saved(self, message: LogsSaved) -> None:
         """Say where they are."""

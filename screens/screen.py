@@ -10,6 +10,7 @@ from textual.widget import Widget
 
 from screens.actions import Action, action, hints_on, why_not
 from screens.insight import Insight
+from screens.preferences import Kept
 from screens.widgets.footer import Footer, Hint
 from screens.widgets.header import Header
 from screens.widgets.lines import Lines
@@ -56,6 +57,18 @@ class ConsoleScreen(Insight, Screen[None]):
             Hint(a.hint_shown or a.shown, a.hint_label or a.label, self.why_not(a) is None)
             for a in hints_on(self.NAME, self.view, self.now)
         )
+
+    def kept(self) -> Kept:
+        """Return what this user finds again the next time: filter, order, layout."""
+        return {}
+
+    def restore(self, kept: Kept) -> None:
+        """
+        Take up what :meth:`kept` returned the last time, before the screen is shown.
+
+        What is missing or wrong may raise ``LookupError``, ``TypeError``, ``ValueError``
+        or ``re.error``; the screen then stays as it is by default.
+        """
 
     def entered(self) -> None:
         """Begin what only this screen needs (feeds)."""

@@ -35,6 +35,7 @@ class View:
         capabilities: Names of the runtime's capabilities (:mod:`console.capabilities`).
         ended: The operation that was last seen to end.
         seen: The last picture in which the runtime's answer was fresh.
+        low_bandwidth: Draw neither clocks nor sparklines: every byte counts.
     """
 
     environment: str
@@ -48,6 +49,7 @@ class View:
     capabilities: frozenset[str] = field(default_factory=frozenset)
     ended: Operation | None = None
     seen: Snapshot | None = None
+    low_bandwidth: bool = False
 
     @property
     def operation(self) -> OperationSummary | None:

@@ -85,6 +85,7 @@ def build_parser() -> argparse.ArgumentParser:
     version = (PROJECT / "VERSION").read_text(encoding="utf-8").strip()
     parser.add_argument("--version", action="version", version=f"fragrance {version}")
     add_common(parser, suppress=False)
+    add_console(parser, suppress=False)
     parser.set_defaults(run=None)
     commands = parser.add_subparsers(metavar="COMMAND", title="commands")
     for name in COMMAND_MODULES:
@@ -102,6 +103,16 @@ def add_common(parser: argparse.ArgumentParser, *, suppress: bool = True) -> Non
     default = argparse.SUPPRESS if suppress else None
     parser.add_argument("--file", metavar="COMPOSE_FILE", default=default, help="another project")
     parser.add_argument("--state", metavar="DIR", default=default, help="state directory")
+
+
+def add_console(parser: argparse.ArgumentParser, *, suppress: bool = True) -> None:
+    """Add the options of a command that opens the console; *suppress* as above."""
+    parser.add_argument(
+        "--low-bandwidth",
+        action="store_true",
+        default=argparse.SUPPRESS if suppress else False,
+        help="the console spares the line: every 2 s, no clock, coarser figures",
+    )
 
 
 def add_command(commands: Commands, name: str, help_text: str) -> argparse.ArgumentParser:
@@ -153,7 +164,7 @@ def main(
     settings: Settings | None = None
     try:
         args = build_parser().parse_args(argv)
-        settings = load_settings(state=args.state, file=args.file)
+        settings = load_settings(state=args.state, file=args.file, low_bandwidth=args.low_bandwidth)
         adopt_umask(settings.state)
         if args.run is None:
             return SHOW_CONSOLE, settings

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from console.capabilities import StartsStack
-from console.cli.main import SHOW_CONSOLE, Commands, Invocation, add_command
+from console.cli.main import SHOW_CONSOLE, Commands, Invocation, add_command, add_console
 from console.domain.lifecycle import ACTIVE, busy_with
 from console.domain.operations import Change
 from console.domain.services import Health, ReplicaState, Service, Topology
@@ -41,6 +41,7 @@ def register(commands: Commands) -> None:
     )
     start.add_argument("--detach", action="store_true", help="do not open the console")
     start.add_argument("--reason", metavar="TEXT", default="", help="why, kept in the audit")
+    add_console(start)
     start.set_defaults(run=run_start)
     stop = add_command(commands, "stop", "stop the stack and its agent; data stays")
     stop.add_argument("--yes", action="store_true", help="do not ask (production asks)")

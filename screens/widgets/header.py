@@ -16,6 +16,7 @@ from screens.rendering import (
     age,
     between,
     clean,
+    cut,
     fill,
     overall_sign,
     plural,
@@ -65,11 +66,12 @@ def _place(view: View, look: Look) -> Text:
 def _person(view: View, look: Look, now: datetime, width: int) -> Text:
     parts = [_access(view, now)]
     if width >= 60:
-        parts.append(clean(view.operator, 24))
-    parts.append(f"{now:%H:%M} UTC")
-    local = now.astimezone()
-    if local.utcoffset() and width >= 60:
-        parts.append(f"{local:%H:%M} local")
+        parts.append(cut(clean(view.operator), 24))
+    if not view.low_bandwidth:
+        parts.append(f"{now:%H:%M} UTC")
+        local = now.astimezone()
+        if local.utcoffset() and width >= 60:
+            parts.append(f"{local:%H:%M} local")
     return styled(" · ".join(parts) + " ", look.banner if view.production else look.text)
 
 

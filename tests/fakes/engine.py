@@ -138,6 +138,7 @@ class FakeSettings:
     state: Path
     environment: str = "dev"
     policy: Policy = field(default_factory=Policy)
+    low_bandwidth: bool = False
 
     @property
     def production(self) -> bool:

@@ -15,29 +15,47 @@ import signal
 import struct
 import subprocess
 import sys
+import tempfile
 import termios
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 PROJECT = Path(__file__).resolve().parents[2]
+#: The console on a scene.
+COMMAND = (sys.executable, "-m", "tests.interface.in_terminal")
+#: What is told of the tests' own terminal.
+LEFT_OUT = {"NO_COLOR", "SSH_CONNECTION", "TMUX", "STY", "FRAGRANCE_THEME"}
 
 
 class InTerminal:
     """One console in one terminal: what it writes, what is typed into it."""
 
-    def __init__(self, scene: str = "normal", size: tuple[int, int] = (80, 24), **env: str) -> None:
+    def __init__(
+        self,
+        scene: str = "normal",
+        size: tuple[int, int] = (80, 24),
+        environ: Mapping[str, str] | None = None,
+        command: Sequence[str] = COMMAND,
+    ) -> None:
         self.parent, self.child = pty.openpty()
-        columns, rows = size
-        fcntl.ioctl(self.child, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+        self.resize(*size)
         self.settings = termios.tcgetattr(self.child)
-        kept = {k: v for k, v in os.environ.items() if k not in {"NO_COLOR", "SSH_CONNECTION"}}
+        self._home = tempfile.TemporaryDirectory(prefix="fragrance-terminal-")
+        kept = {k: v for k, v in os.environ.items() if k not in LEFT_OUT}
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "tests.interface.in_terminal", scene],
+            [*command, scene],
             cwd=PROJECT,
-            env={**kept, "TERM": "xterm-256color", "PYTHONUTF8": "1", **env},
+            env={
+                **kept,
+                "TERM": "xterm-256color",
+                "PYTHONUTF8": "1",
+                "XDG_STATE_HOME": self._home.name,
+                **(environ or {}),
+            },
             stdin=self.child,
             stdout=self.child,
             stderr=self.child,
@@ -54,6 +72,20 @@ class InTerminal:
         self.process.wait(5)
         for descriptor in (self.parent, self.child):
             os.close(descriptor)
+        self.forget()
+
+    def forget(self) -> None:
+        """Take away what its user kept."""
+        self._home.cleanup()
+
+    @property
+    def kept(self) -> Path:
+        """The directory of what this user keeps."""
+        return Path(self._home.name) / "fragrance"
+
+    def resize(self, columns: int, rows: int) -> None:
+        """Give the terminal another size, as its window does."""
+        fcntl.ioctl(self.child, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
     def read(self, seconds: float) -> bytes:
         """Return what is written within *seconds*."""
@@ -66,8 +98,12 @@ class InTerminal:
 
     def until(self, words: bytes, seconds: float = 20) -> None:
         """Wait until *words* were written."""
+        self.until_after(0, words, seconds)
+
+    def until_after(self, place: int, words: bytes, seconds: float = 20) -> None:
+        """Wait until *words* were written behind the first *place* bytes."""
         deadline = time.monotonic() + seconds
-        while words not in self.written:
+        while words not in self.written[place:]:
             assert time.monotonic() < deadline, self.written[-2000:]
             self.read(0.05)
 
@@ -117,6 +153,7 @@ def main(scene: str) -> int:
             return picture
 
     engine = Ticking(scripted.normal())
+    engine.settings.low_bandwidth = "LOW_BANDWIDTH" in os.environ
 
     def change(*_: object) -> None:
         busier = replace(scripted.normal().metrics, request_rate=99.9)
