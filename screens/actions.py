@@ -95,7 +95,7 @@ ACTIONS: tuple[Action, ...] = (
            hint=70, hint_label="write"),
     Action("next_theme", "T", "T", "next theme: dark, light, colour-blind, none", "Console"),
     Action("toggle_mouse", "M", "M", "mouse on or off", "Console"),
-    Action("copy", "y", "y", "copy what is seen (OSC 52, also over SSH) and save it", "Console"),
+    Action("copy", "Y", "Y", "copy what is seen (OSC 52, also over SSH) and save it", "Console"),
     Action("suspend", "ctrl+z", "^z", "to the shell; fg comes back", "Console"),
     *(
         Action(f"open:{screen.name}", screen.key, screen.key,

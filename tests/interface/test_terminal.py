@@ -203,7 +203,7 @@ def test_damaged_choices_are_named_and_left_out() -> None:
 def test_what_is_copied_reaches_the_far_terminal_and_a_file() -> None:
     with InTerminal(environ={"TMUX": "/tmp/tmux-0/default,1,0"}) as terminal:
         terminal.until(b"Last changes")
-        terminal.type(b"y")
+        terminal.type(b"Y")
         terminal.until(b"all of it in")
         assert b"\x1b]52;c;" in terminal.written
         assert b"\x1bPtmux;\x1b\x1b]52;c;" in terminal.written
