@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
+from console.domain.description import ServiceDescription
 from console.domain.leftovers import Leftover
 from console.domain.services import Limits
 from console.domain.tunables import LimitSettings, Setting
@@ -137,6 +138,20 @@ class SetsLimits(Protocol):
 
     def limits_command(self, replica: str, limits: Limits) -> str:
         """Return the command that :meth:`set_limits` amounts to."""
+
+
+@runtime_checkable
+class Describes(Protocol):
+    """Capability: tell everything about one service; asked for now and then, never often."""
+
+    def describe(self, service: str) -> ServiceDescription:
+        """
+        Return what *service* is made of, secrets left out, and where it differs from that.
+
+        Raises:
+            UsageError: If there is no such service.
+            Unreachable: If it does not answer in time.
+        """
 
 
 @runtime_checkable

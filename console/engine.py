@@ -12,10 +12,12 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from console.capabilities import Describes
 from console.collector import Collector
 from console.domain.alerting import RULES
 from console.domain.alerts import Silence
 from console.domain.audit import AuditVerdict
+from console.domain.description import ServiceDescription
 from console.domain.happenings import Happening, concerning, merged
 from console.domain.lifecycle import ACTIVE, busy_with
 from console.domain.measures import MeasuredRange
@@ -25,7 +27,14 @@ from console.domain.runbook import Runbook
 from console.domain.settling import Settling
 from console.domain.snapshot import AgentState, Snapshot
 from console.duties.settling import settling
-from console.errors import ConsoleError, Interrupted, ReadOnly, Refused, UsageError
+from console.errors import (
+    ConsoleError,
+    Interrupted,
+    NotSupported,
+    ReadOnly,
+    Refused,
+    UsageError,
+)
 from console.measuring import Measuring
 from console.operations.lock import OperationLock
 from console.operations.request import PlanRequest
@@ -180,6 +189,19 @@ class Engine:
     def series(self, name: str, seconds: float) -> list[tuple[datetime, float | None]]:
         """Return one figure over the last *seconds* from the agent's history."""
         return self._history.series(name, seconds)
+
+    def describe(self, service: str) -> ServiceDescription:
+        """
+        Return everything the runtime knows of *service*; for who opens it, not at every picture.
+
+        Raises:
+            NotSupported: If this runtime describes nothing.
+            UsageError: If there is no such service.
+            Unreachable: If it does not answer in time.
+        """
+        if not isinstance(self.runtime, Describes):
+            raise NotSupported(f"the {self.runtime.name} runtime describes no services")
+        return self.runtime.describe(service)
 
     def means(
         self, names: Collection[str], seconds: float, count: int

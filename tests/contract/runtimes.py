@@ -78,6 +78,7 @@ services:
     restart: unless-stopped
     stop_grace_period: 5s
     deploy: {replicas: 2}
+    environment: {GREETING: "100 $$ for ${WHOM:-all}", API_TOKEN: hush-hush}
     labels:
       console.role: app
       console.health.url: "http://{address}:8000/"
@@ -89,6 +90,10 @@ services:
     labels:
       console.role: worker
 """
+
+
+#: Of every service of the small stacks; one of them is nobody's business.
+VARIABLES: Mapping[str, str] = {"GREETING": "100 $ for all", "API_TOKEN": "hush-hush"}
 
 
 class SmallBlueprint:
@@ -133,7 +138,7 @@ class SmallBlueprint:
         code = self.programs.get(name, SERVE)
         return Program(
             command=(sys.executable, "-S", "-c", code, *arguments),
-            environment={"PATH": os.environ["PATH"]},
+            environment={"PATH": os.environ["PATH"], **VARIABLES},
             directory="/",
             grace_seconds=grace,
             shared_port=port,

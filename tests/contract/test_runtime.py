@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from console.capabilities import (
+    Describes,
     HasLogFiles,
     HasMaintenance,
     RemovesReplica,
@@ -93,6 +94,26 @@ def test_the_topology_says_what_runs(subject: RuntimeUnderTest) -> None:
         assert replica.restarts == 0
         assert replica.health_url is not None
     assert len({r.health_url for r in web.replicas}) == 2
+
+
+def test_a_service_is_described_without_its_secrets(subject: RuntimeUnderTest) -> None:
+    wait_running(subject.runtime, "web", "web-1", "web-2")
+    runtime: object = subject.runtime
+    assert isinstance(runtime, Describes)
+    described = runtime.describe("web")
+    assert described.service == "web"
+    assert [replica.name for replica in described.replicas] == ["web-1", "web-2"]
+    assert described.drift == ()
+    for replica in described.replicas:
+        environment = {variable.name: variable for variable in replica.environment}
+        assert environment["GREETING"].value == "100 $ for all"
+        assert environment["API_TOKEN"].value is None
+        assert environment["API_TOKEN"].hidden == "its name is a secret's"
+        assert replica.command
+        assert replica.addresses
+    assert "hush-hush" not in repr(described)
+    with pytest.raises(UsageError):
+        runtime.describe("nonsense")
 
 
 def test_new_names_are_the_lowest_free_ones(subject: RuntimeUnderTest) -> None:

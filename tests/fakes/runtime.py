@@ -13,6 +13,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
+from console.domain.description import (
+    ReplicaDescription,
+    ServiceDescription,
+    variables_of,
+)
 from console.domain.leftovers import Leftover
 from console.domain.services import (
     Maintenance,
@@ -236,6 +241,23 @@ class FakeRuntime(FakeLimits):
         return self.urls.get(service)
 
     # Capabilities ------------------------------------------------------------
+
+    def describe(self, service: str) -> ServiceDescription:
+        self._reach()
+        self.commands.append(("describe", service))
+        environment = {"GREETING": "100 $ for all", "API_TOKEN": "hush-hush"}
+        return ServiceDescription(
+            service,
+            tuple(
+                ReplicaDescription(
+                    name,
+                    command=f"fake {name}",
+                    addresses=("127.0.0.1:80",),
+                    environment=variables_of(environment, {}),
+                )
+                for name in sorted(self._service(service).replicas)
+            ),
+        )
 
     def replica_names(self, service: str, count: int, taken: Sequence[str]) -> list[str]:
         known = self._service(service).replicas

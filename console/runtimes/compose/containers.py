@@ -18,6 +18,7 @@ from typing import Any
 
 from console.domain.services import Health, Limits, RuntimeHealth
 from console.runtimes.compose.daemon import PROJECT_LABEL, Daemon
+from console.runtimes.compose.marks import container_marks
 
 SERVICE_LABEL = "com.docker.compose.service"
 NUMBER_LABEL = "com.docker.compose.container-number"
@@ -42,6 +43,8 @@ class Container:
         known_as: Name that its processes know themselves by.
         tty: Its output is one stream, not framed.
         limits: As the engine has set them; it tells when they are changed.
+        image: Name it was made from while that still means the same, else an id.
+        marks: Digests of how it was made, as :mod:`.marks` has them.
     """
 
     id: str
@@ -60,6 +63,8 @@ class Container:
     known_as: str = ""
     tty: bool = False
     limits: Limits | None = None
+    image: str = ""
+    marks: Mapping[str, str] = field(default_factory=dict)
 
     def short_name(self, project: str) -> str:
         """Return its name without the project's: ``app-1``."""
@@ -147,7 +152,12 @@ class ContainerTable:
             }
             known |= {name: (container, now) for name, container in fresh.items()}
             self._known = known
-            return [self._with_death(container) for container, _ in known.values()]
+            # A name can come to mean another image without an event of the container.
+            images = {item["Id"]: str(item.get("Image") or "") for item in listed}
+            return [
+                replace(self._with_death(container), image=images.get(container.id, ""))
+                for container, _ in known.values()
+            ]
 
     def _must_ask(
         self, item: Mapping[str, Any], doubted: set[str], *, trusted: bool, now: float
@@ -233,6 +243,7 @@ def parse_container(found: Mapping[str, Any]) -> Container:
         known_as=(environment.get("REPLICA_NAME") or "%h").replace("%h", hostname),
         tty=bool(config.get("Tty")),
         limits=limits_of(found.get("HostConfig") or {}),
+        marks=container_marks(config),
     )
 
 

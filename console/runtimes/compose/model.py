@@ -19,12 +19,13 @@ import msgspec
 from console.domain.services import Limits, Role
 from console.errors import ConsoleError, Refused, Unreachable, UsageError
 from console.modes import make_directory
+from console.runtimes.compose.marks import file_marks
 from console.runtimes.compose.project import ComposeProject
 from console.runtimes.files import write_json
 
 MODEL_FILE = "model.json"
 #: Raised when what is kept changes its meaning.
-FORMAT = 4
+FORMAT = 5
 LABEL_PREFIX = "console."
 ROLE_LABEL = "console.role"
 
@@ -61,6 +62,7 @@ class ServiceModel:
         limits: What one replica is given.
         published: Host ports with the container's port behind each.
         single: Why there can be no second replica of it on one host; empty if there can.
+        marks: Digests of how a container of it is made, as :mod:`.marks` has them.
     """
 
     name: str
@@ -76,6 +78,7 @@ class ServiceModel:
     limits: Limits = field(default_factory=Limits)
     published: dict[int, int] = field(default_factory=dict)
     single: str = ""
+    marks: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -282,6 +285,7 @@ def _service(
         limits=_limits(service, deploy.get("resources") or {}),
         published=published,
         single=_single(str(service.get("container_name") or ""), published),
+        marks=file_marks(service),
     )
 
 

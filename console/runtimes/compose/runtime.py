@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from urllib.parse import quote
 
+from console.domain.description import ServiceDescription
 from console.domain.services import Limits, ReplicaStats, Role, Topology
 from console.domain.tunables import LimitSettings, Setting
 from console.errors import ConsoleError, Unreachable, UsageError
@@ -17,6 +18,7 @@ from console.runtimes.compose.bring_up import Stack, bring_up, start_again, take
 from console.runtimes.compose.containers import Container, ContainerTable
 from console.runtimes.compose.daemon import Daemon
 from console.runtimes.compose.desired import DesiredFile
+from console.runtimes.compose.drift import drifts
 from console.runtimes.compose.edge import EDGE_VARIABLES, write_limits
 from console.runtimes.compose.environment import read_env
 from console.runtimes.compose.events import Watcher
@@ -106,12 +108,27 @@ class ComposeRuntime(ProductImages, KeepsLogFiles):
         containers = self._table.read(model.name)
         wanted = self._desired.wanted_up()
         routes = self._routing.routes(model, containers)
-        topology = compose_topology(model, self._desired.read(), containers, routes, wanted=wanted)
+        desired = self._desired.read()
+        topology = compose_topology(model, desired, containers, routes, wanted=wanted)
+        drift = drifts(self._project, model, desired, containers) if wanted else {}
         return replace(
             topology,
+            services=tuple(
+                replace(fact, drift=drift.get(fact.name, ())) for fact in topology.services
+            ),
             maintenance=self._page.look(proxies(model, containers)),
             settings=self._variables.values(),
         )
+
+    def describe(self, service: str) -> ServiceDescription:
+        """Return everything the engine knows of *service*."""
+        from console.runtimes.compose.describe import describe
+
+        model = self._model.read()
+        found = model.require(service)
+        own = [c for c in self._table.read(model.name) if c.service == service]
+        desired = self._desired.read() if self._desired.wanted_up() else None
+        return describe(self._project, self._daemon, model, found, own, desired)
 
     def wait_for_change(self, timeout_seconds: float) -> bool:
         """Block until something happened to a container since the last call."""

@@ -16,6 +16,7 @@ from typing import Any
 
 import msgspec
 
+from console.domain.secrecy import is_secret
 from console.domain.tunables import LimitSettings, Setting
 from console.errors import ConsoleError, Refused, Unreachable, UsageError
 from console.runtimes.compose.environment import OWN_VARIABLES, known_variables, read_env
@@ -26,25 +27,6 @@ from console.settings import PROJECT
 
 _VARIABLE = re.compile(r"(?<!\$)\$\{?([A-Za-z_][A-Za-z0-9_]*)(?::?-([^${}]*)\})?")
 _ALONE = re.compile(r"\$\{?([A-Za-z_][A-Za-z0-9_]*)(?::?-[^${}]*)?\}?")
-#: A word of a name that gives a secret away, in projects that do not say what is one.
-_SECRET_WORDS = frozenset(
-    [
-        "PASSWORD",
-        "PASSWD",
-        "PASS",
-        "PWD",
-        "SECRET",
-        "TOKEN",
-        "KEY",
-        "DSN",
-        "URL",
-        "URI",
-        "CREDENTIAL",
-        "CREDENTIALS",
-        "AUTH",
-    ]
-)
-_WITH_PASSWORD = re.compile(r"://[^/\s]*:[^/\s]*@")
 #: Of the product; each is a file in ``STATE/compose/secrets``.
 SECRETS = ("DATABASE_URL", "REDIS_URL", "SECRET_KEY", "SENTRY_DSN")
 _FIRST_START = frozenset(
@@ -200,8 +182,7 @@ class Variables:
     def _is_secret(self, name: str, value: str = "") -> bool:
         if self._project.ours:
             return name in SECRETS
-        words = name.upper().split("_")
-        return not _SECRET_WORDS.isdisjoint(words) or _WITH_PASSWORD.search(value) is not None
+        return is_secret(name, value)
 
     def _elsewhere(self) -> dict[str, str]:
         """Return what changes those variables that are no settings of their own."""

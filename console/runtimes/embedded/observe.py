@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from console.domain.services import ReplicaFact, ReplicaState, ServiceFact, Topology
+from console.runtimes.embedded.drift import drift_of
 from console.runtimes.embedded.processes import is_alive
 from console.runtimes.embedded.specs import (
     Catalogue,
@@ -41,7 +43,12 @@ def compose_topology(
     return Topology(
         running=supervised,
         services=tuple(
-            _service(service, sorted(names[service.name], key=_number), specs, records, supervised)
+            replace(
+                _service(
+                    service, sorted(names[service.name], key=_number), specs, records, supervised
+                ),
+                drift=drift_of(catalogue, service, specs) if supervised else (),
+            )
             for service in catalogue.services
         ),
         endpoints=catalogue.endpoints if supervised else {},

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
+from console.domain.description import ServiceDescription
 from console.domain.services import ReplicaStats, Topology
 from console.domain.tunables import Setting
 from console.errors import Unreachable, UsageError
@@ -18,6 +19,7 @@ from console.runtimes.embedded.blueprint import Blueprint
 from console.runtimes.embedded.bring_up import bring_up, make_spec, wanted_up
 from console.runtimes.embedded.catalogue import CatalogueFile
 from console.runtimes.embedded.child import fill
+from console.runtimes.embedded.describe import describe
 from console.runtimes.embedded.execute import execute
 from console.runtimes.embedded.launch import poke, start_supervisor, supervisor_runs
 from console.runtimes.embedded.layout import Layout
@@ -103,6 +105,14 @@ class EmbeddedRuntime(KeepsLogFiles):
             ) from error
         return compose_topology(
             catalogue or Catalogue(), specs, records, supervised=supervisor_runs(self._layout)
+        )
+
+    def describe(self, service: str) -> ServiceDescription:
+        """Return everything that is written down of *service*, and what ``/proc`` says."""
+        definition = self._definition(service)
+        catalogue = self._catalogue.read() or Catalogue()
+        return describe(
+            self._layout, catalogue, definition, self._specs.read(), self._records.read()
         )
 
     def wait_for_change(self, timeout_seconds: float) -> bool:
