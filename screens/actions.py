@@ -136,6 +136,9 @@ ACTIONS: tuple[Action, ...] = (
               capability="HasMaintenance"),
     _starting("maintenance_off", "", "", "maintenance page: take it away, though unknown",
               "Stack", capability="HasMaintenance"),
+    _starting("maintenance_emergency", "", "",
+              "maintenance page: at once, without notice; cancels what runs", "Stack",
+              capability="HasMaintenance"),
     _starting("emergency", "exclamation_mark", "!", "emergency: every worker service to 1, at once",
               "Stack", capability="RemovesReplica"),
     Action("pause", "space", "space", "pause or go on", "Logs", _LOGS, hint=10,
@@ -240,6 +243,6 @@ def _why_not_started(wanted: Action, view: View) -> str | None:
         return "nothing runs here: fragrance start"
     if operation is None or operation.state not in UNFINISHED:
         return None
-    if wanted.id == "emergency" and operation.state in ACTIVE:
+    if wanted.id in {"emergency", "maintenance_emergency"} and operation.state in ACTIVE:
         return None  # it is asked to stop first
     return f"{operation.verb} is {operation.state.value}: settle it first, o shows it"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, cast
 
 from console.domain.plans import Json
 from console.domain.services import Service
+from screens.dialogs.maintenance import MaintenanceDialog
 from screens.dialogs.plan import PlanDialog
 from screens.dialogs.scale import ScaleDialog, emergency_targets
 from screens.dialogs.settings import SettingsDialog
@@ -101,8 +102,18 @@ class Operates:
         """Plan to take it away, whatever can be seen of it."""
         self._propose_maintenance(on=False)
 
+    def do_maintenance_emergency(self) -> None:
+        """Plan to show it at once: no notice, no list, whatever runs is cancelled."""
+        self._plan("maintenance", {"on": True, "emergency": True})
+
     def _propose_maintenance(self, *, on: bool) -> None:
-        self._plan("maintenance", {"on": on})
+        dialog = MaintenanceDialog(
+            "maintenance",
+            {"on": on},
+            reason_required=self.reason_required,
+            name=self._app.view.environment,
+        )
+        self.propose(dialog)
 
     def do_emergency(self) -> None:
         """Plan the emergency downscale."""

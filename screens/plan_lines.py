@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from rich.style import Style
 from rich.text import Text
 
+from console.domain.maintenance import CONFIRMED
 from console.domain.plans import Plan, Risk, Step
 from console.domain.queues import Queue
 from console.domain.services import Service
@@ -50,6 +51,7 @@ def plan_lines(plan: Plan, look: Look, width: int) -> list[Text]:
     ]
     if not plan.steps:
         return [*lines, styled(" nothing to do: it is so already", look.good)]
+    lines += _checklist(plan, look, width)
     title = heading(plural(len(plan.steps), "step"), look, "exact commands, in order  ")
     lines += [title.append(f"risk {risk.value}", loud)]
     lines += _steps(plan.steps, look, width)
@@ -57,6 +59,23 @@ def plan_lines(plan: Plan, look: Look, width: int) -> list[Text]:
         f"u takes it back in {plural(len(plan.undo), 'step')}" if plan.undo else "cannot be undone"
     )
     return [*lines, Text(), heading("Undo", look, undo), *_steps(plan.undo, look, width)]
+
+
+def _checklist(plan: Plan, look: Look, width: int) -> list[Text]:
+    """Return what is to be seen to before; numbers are the keys that answer for it."""
+    if not plan.checklist:
+        return []
+    lines = [heading("Before it", look, f"1–{len(plan.checklist)} answer for what is so")]
+    for place, item in enumerate(plan.checklist, 1):
+        done = item.state == CONFIRMED
+        line = put(styled(" "), str(place), 2, look.dim, right=True)
+        line.append(f" {'✓' if done else '○'} ", look.good if done else look.warn)
+        line.append(clean(item.text, 100), look.text)
+        line.append("  you answer for it" if done else f"  {clean(item.detail or 'open', 200)}",
+                    look.dim)  # fmt: skip
+        line.truncate(width, overflow="ellipsis")
+        lines.append(line)
+    return [*lines, Text()]
 
 
 def _steps(steps: tuple[Step, ...], look: Look, width: int) -> list[Text]:

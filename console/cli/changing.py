@@ -11,6 +11,7 @@ import sys
 import termios
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import asdict
 
 from console.cli.main import Invocation
 from console.domain.lifecycle import ACTIVE, EXIT_CODES, ways_on
@@ -189,6 +190,7 @@ def show_plan(call: Invocation, plan: Plan) -> None:
                     for s in plan.undo
                 ],
                 "warnings": list(plan.warnings),
+                "checklist": checklist_json(plan),
             }
         )
         return
@@ -198,9 +200,25 @@ def show_plan(call: Invocation, plan: Plan) -> None:
             print(f"  {title}:")
         for number, step in enumerate(steps, 1):
             print(f"  {number:3}. {step.name:28} risk {step.risk.value:7} {step.command}")
+    for line in checklist_lines(plan):
+        print(line)
     for warning in plan.warnings:
         print(f"  warning: {warning}")
     sys.stdout.flush()
+
+
+def checklist_lines(plan: Plan) -> list[str]:
+    """Return what is to be seen to before, each with its answer; nothing where there is none."""
+    lines = [
+        f"  {item.state:10} {item.id:12} {item.text}" + (f" ({item.detail})" if item.detail else "")
+        for item in plan.checklist
+    ]
+    return ["  before it:", *(f"  {line}" for line in lines)] if lines else []
+
+
+def checklist_json(plan: Plan) -> list[Json]:
+    """Return the same as JSON."""
+    return [asdict(item) for item in plan.checklist]
 
 
 def nothing_to_do(call: Invocation, engine: Engine, plan: Plan) -> int:

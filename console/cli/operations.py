@@ -6,6 +6,8 @@ import os
 import signal
 
 from console.cli.changing import (
+    checklist_json,
+    checklist_lines,
     confirm,
     follow,
     last_event_id,
@@ -115,6 +117,7 @@ def run_show(call: Invocation) -> int:
             }
             for e in events
         ]
+        told["checklist"] = checklist_json(operation.plan)
         told["before"] = operation.plan.before
         told["settling"] = None if settling is None else _settling_json(settling, engine)
         print_json(told)
@@ -127,6 +130,8 @@ def run_show(call: Invocation) -> int:
         print(f"  step {step.name:28} {step.command}")
     for step in operation.plan.undo:
         print(f"  undo {step.name:28} {step.command}")
+    for line in checklist_lines(operation.plan):
+        print(line)
     for event in events:
         print(f"  {event.at:%H:%M:%S} {event.name:28} {event.phase.value:8} {event.detail}")
     if operation.question is not None:

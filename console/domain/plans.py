@@ -72,6 +72,25 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
+class ListItem:
+    """
+    One thing to be seen to before a plan is run.
+
+    Args:
+        id: Short and stable, ``status-page``.
+        text: What is to be so.
+        state: ``open`` (nobody answered), ``unknown`` (the machine cannot tell and says
+            why) or ``confirmed`` (by who runs it).
+        detail: Why it is unknown.
+    """
+
+    id: str
+    text: str
+    state: str
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """
     What will be done, in order, and how it is taken back.
@@ -86,6 +105,7 @@ class Plan:
             refuses when the world no longer matches.
         wish: The arguments it was planned from, for planning afresh.
         before: Figures when it was planned, by service, to compare with afterwards.
+        checklist: What is to be seen to before, with the answers; kept with the operation.
     """
 
     verb: str
@@ -96,6 +116,7 @@ class Plan:
     expects: dict[str, list[str]] = field(default_factory=dict)
     wish: dict[str, Json] = field(default_factory=dict)
     before: dict[str, dict[str, float | None]] = field(default_factory=dict)
+    checklist: tuple[ListItem, ...] = ()
 
     def __post_init__(self) -> None:
         for steps in (self.steps, self.undo):

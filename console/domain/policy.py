@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from console.domain.maintenance import Window
 from console.domain.services import Role
 
 
@@ -109,6 +110,26 @@ class AlertPolicy:
 
 
 @dataclass(frozen=True, slots=True)
+class MaintenancePolicy:
+    """
+    When maintenance may be.
+
+    Args:
+        windows: Each week, UTC; outside of them a plan warns.  None: it never does.
+        notice_hours: How long before users are told.
+    """
+
+    windows: tuple[str, ...] = ("sunday 02:00-04:00",)
+    notice_hours: float = 24.0
+
+    def __post_init__(self) -> None:
+        for text in self.windows:
+            Window.parse(text)
+        if self.notice_hours < 0:
+            raise ValueError("notice_hours cannot be negative")
+
+
+@dataclass(frozen=True, slots=True)
 class Policy:
     """
     All policy of one stack.
@@ -122,6 +143,7 @@ class Policy:
         elevation_minutes: How long ``elevate`` gives write access by default.
         settle_minutes: How long the agent follows a service after it was scaled.
         autoscale: How patient the autoscaler is.
+        maintenance: When maintenance may be.
     """
 
     scale: dict[str, ScalePolicy] = field(
@@ -154,6 +176,7 @@ class Policy:
     elevation_minutes: int = 15
     settle_minutes: float = 5.0
     autoscale: AutoscalePolicy = field(default_factory=AutoscalePolicy)
+    maintenance: MaintenancePolicy = field(default_factory=MaintenancePolicy)
 
     def __post_init__(self) -> None:
         if self.settle_minutes <= 0:

@@ -370,6 +370,7 @@ class JournalStore(Logbook):
                     "submitted_by": str(operation.actor),
                     "message": operation.outcome_message,
                     "verified": "yes" if operation.verified else "no",
+                    **{f"list {item.id}": item.state for item in operation.plan.checklist},
                 },
             },
         )

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from console.capabilities import HasMaintenance
-from console.domain.plans import Json, Plan, Question, Risk, Step
+from console.domain.maintenance import checklist, confirmed, open_words, outside_words
+from console.domain.plans import Json, ListItem, Plan, Question, Risk, Step
 from console.domain.questions import NO, WAIT, YES
 from console.domain.services import Role
 from console.errors import NotSupported, UsageError
@@ -24,7 +25,8 @@ def plan_maintenance(request: PlanRequest) -> Plan:
 
     Args:
         request: Its wish is ``{"on": true}`` or ``{"on": false}``, with ``emergency``
-            (requests that do not end are left to themselves), ``limit_seconds``
+            (no notice; requests that do not end are left to themselves), ``confirmed``
+            (ids of the list that a person answers for), ``limit_seconds``
             to wait for requests under way (60) and
             ``answer_seconds`` for what a person decides about those that did not end.
 
@@ -50,7 +52,7 @@ def plan_maintenance(request: PlanRequest) -> Plan:
         )
     if request.snapshot.maintenance is on:
         return Plan("maintenance", f"is {'on' if on else 'off'} already", (), wish=request.wish)
-    warnings = [] if on else _not_ready(request)
+    warnings = _before(request) if on else _not_ready(request)
     if request.snapshot.environment in {"prod", "production"} and on:
         warnings.append(f"this is {request.snapshot.environment}: users get 503 until it is off")
     first = switch_step(request, on=on)
@@ -61,6 +63,7 @@ def plan_maintenance(request: PlanRequest) -> Plan:
         undo=(switch_step(request, on=not on, undoes=first.name),),
         warnings=tuple(warnings),
         wish=dict(request.wish),
+        checklist=_checklist(request) if on and not request.wish.get("emergency") else (),
     )
 
 
@@ -105,6 +108,33 @@ def drain_requests_step(limit_seconds: float, until: list[dict[str, Json]] | Non
         risk=Risk.NONE,
         timeout_seconds=limit_seconds + SWITCH_TIMEOUT_SECONDS,
     )
+
+
+def _before(request: PlanRequest) -> list[str]:
+    """Return what speaks against beginning it now."""
+    policy = request.policy.maintenance
+    outside = outside_words(policy.windows, request.snapshot.taken_at)
+    if request.wish.get("emergency"):
+        return [
+            "emergency, without notice: announce it now, fix, verify, publish the resolution",
+            *([outside] if outside else []),
+        ]
+    open_ = open_words(_checklist(request))
+    return [words for words in (outside, open_) if words]
+
+
+def _checklist(request: PlanRequest) -> tuple[ListItem, ...]:
+    """Return what is to be seen to before, as far as it is answered."""
+    said = request.wish.get("confirmed", [])
+    items = checklist(request.policy.maintenance.notice_hours)
+    try:
+        return confirmed(items, said if isinstance(said, list) else [said])
+    except ValueError as error:
+        raise UsageError(
+            str(error),
+            unchanged="nothing was changed",
+            remedy="fragrance maintenance on --dry-run shows the list",
+        ) from error
 
 
 def _drain(request: PlanRequest) -> Step:

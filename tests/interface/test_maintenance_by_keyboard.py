@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
+from console.domain.maintenance import checklist, open_words
 from console.domain.plans import Plan, Risk, Step
 from tests.fakes import engine as scripted
 from tests.interface.conftest import OpenDesk
@@ -49,3 +50,35 @@ async def test_a_page_that_is_shown_is_in_every_header_and_m_takes_it_away(
         desk.engine.next_plan = replace(ON, summary="off")
         await desk.plan("P")
         assert desk.asked("plan") == [("plan", "maintenance", {"on": False})]
+
+
+async def test_digits_answer_for_the_list_and_the_answers_go_with_the_operation(
+    open_desk: OpenDesk,
+) -> None:
+    items = checklist(24)
+    open_ = open_words(items)
+    assert open_ is not None
+    async with open_desk(scripted.normal()) as desk:
+        desk.engine.next_plan = replace(ON, checklist=items, warnings=(open_,))
+        await desk.plan("P")
+        await desk.sees("1 ○ users were told 24 h before", "backups are not configured here")
+        await desk.press("1", "3", "4", "4", "5", "9")
+        await desk.sees("✓ users were told", "○ there is a plan to take", "✓ somebody on call")
+        await desk.sees("not answered for: backup, rollback, status-page")
+        await desk.press("y")
+        await desk.until(lambda: desk.asked("submit"), "submitted")
+        submitted = desk.engine.journal[0].plan
+        assert submitted.wish["confirmed"] == ["notice", "on-call", "staging"]
+        assert [i.id for i in submitted.checklist if i.state == "confirmed"] == [
+            "notice", "staging", "on-call"
+        ]  # fmt: skip
+
+
+async def test_an_emergency_asks_for_no_list(open_desk: OpenDesk) -> None:
+    async with open_desk(scripted.normal()) as desk:
+        desk.engine.next_plan = ON
+        await desk.press("colon")
+        await desk.type("without notice")
+        await desk.press("enter")
+        await desk.sees("exact commands")
+        assert desk.asked("plan") == [("plan", "maintenance", {"on": True, "emergency": True})]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
@@ -12,7 +12,9 @@ import pytest
 
 from console.cli.status_lines import status_lines
 from console.domain.differences import differences
+from console.domain.maintenance import outside_words, with_answers
 from console.domain.operations import OperationState
+from console.domain.policy import MaintenancePolicy, Policy
 from console.domain.services import Maintenance
 from console.errors import NotSupported, UsageError
 from console.runtimes.compose import maintenance
@@ -118,6 +120,79 @@ def test_without_a_page_it_is_refused(bench: Bench) -> None:
 def test_a_wish_that_makes_no_sense_is_refused(bench: Bench, wish: dict[str, object]) -> None:
     with pytest.raises(UsageError):
         bench.stack.plan("maintenance", wish)
+
+
+SUNDAY_THREE = datetime(2026, 3, 15, 3, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("windows", "hours", "words"),
+    [
+        (("sunday 02:00-04:00",), -1.0, None),
+        (("sunday 02:00-04:00",), 0.99, None),
+        (("sunday 02:00-04:00",), 1.0, "next one begins 2026-03-22 02:00 UTC, in 6 d 22 h"),
+        (("sunday 02:00-04:00",), -1.5, "next one begins 2026-03-15 02:00 UTC, in 0 h 30 min"),
+        (("saturday 23:00-04:00",), 0.0, None),
+        (("saturday 23:00-02:00",), 0.0, "next one begins 2026-03-21 23:00 UTC"),
+        (("sunday 02:00-04:00", "monday 00:00-24:00"), 2.0, "begins 2026-03-16 00:00 UTC"),
+        ((), 2.0, None),
+    ],
+)
+def test_outside_of_its_window_the_next_one_is_named(
+    windows: tuple[str, ...], hours: float, words: str | None
+) -> None:
+    told = outside_words(windows, SUNDAY_THREE + timedelta(hours=hours))
+    assert (told is None) if words is None else (told is not None and words in told)
+
+
+@pytest.mark.parametrize("text", ["sunday", "funday 02:00-04:00", "sunday 25:00-04:00", "2-4"])
+def test_what_is_no_window_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=text):
+        MaintenancePolicy(windows=(text,))
+
+
+def test_a_plan_outside_the_window_warns_and_carries_the_list(bench: Bench) -> None:
+    policy = Policy(maintenance=MaintenancePolicy(windows=("sunday 02:00-04:00",)))
+    wish = {"on": True, "confirmed": ["notice", "on-call"]}
+
+    plan = bench.stack.plan("maintenance", wish, policy)  # a Thursday
+
+    assert plan.warnings == (
+        "outside the maintenance window (sunday 02:00-04:00 UTC): "
+        "the next one begins 2026-01-04 02:00 UTC, in 2 d 13 h",
+        "not answered for: backup, staging, rollback, status-page",
+    )
+    assert {i.id: i.state for i in plan.checklist} == {
+        "notice": "confirmed",
+        "backup": "unknown",
+        "staging": "open",
+        "rollback": "open",
+        "on-call": "confirmed",
+        "status-page": "open",
+    }
+    ended = bench.run(plan)
+    assert ended.plan.checklist == plan.checklist
+    with pytest.raises(UsageError, match="no 'lunch' on the list"):
+        bench.stack.plan("maintenance", {"on": True, "confirmed": ["lunch"]})
+
+
+def test_an_emergency_needs_no_list_and_says_what_it_lacks(bench: Bench) -> None:
+    plan = bench.stack.plan("maintenance", {"on": True, "emergency": True})
+    assert plan.checklist == ()
+    assert "without notice: announce it now" in plan.warnings[0]
+    assert "outside the maintenance window" in plan.warnings[1]
+    assert plan.steps[-1].question is None
+
+
+def test_answers_given_while_it_is_shown_are_part_of_the_plan(bench: Bench) -> None:
+    plan = bench.stack.plan("maintenance", {"on": True})
+    items = plan.checklist
+    every = [item.id for item in items]
+
+    whole = with_answers(plan, items, every)
+    assert whole.warnings == plan.warnings[:1], "only the window is left"
+    assert whole.wish["confirmed"] == sorted(every)
+    assert with_answers(whole, items, []).warnings == plan.warnings
 
 
 def test_ending_it_warns_while_the_application_is_not_ready(bench: Bench) -> None:

@@ -71,6 +71,7 @@ def test_the_shipped_policy_is_valid_and_bounds_the_scalable_services(project: P
         ("scale_others: {maximal: 3}", "$.scale_others.maximal"),
         ("autoscale: {up_after: 3}", "$.autoscale.up_after"),
         ("settle_minutes: 0", "settle_minutes"),
+        ("maintenance: {windows: [sunday]}", "sunday 02:00-04:00"),
     ],
 )
 def test_a_wrong_policy_is_one_clear_error(tmp_path: Path, text: str, names: str) -> None:
