@@ -170,10 +170,10 @@ def test_a_plan_outside_the_window_warns_and_carries_the_list(bench: Bench) -> N
         "on-call": "confirmed",
         "status-page": "open",
     }
-    ended = bench.run(plan)
-    assert ended.plan.checklist == plan.checklist
     with pytest.raises(UsageError, match="no 'lunch' on the list"):
         bench.stack.plan("maintenance", {"on": True, "confirmed": ["lunch"]})
+    ended = bench.run(plan)
+    assert ended.plan.checklist == plan.checklist
 
 
 def test_an_emergency_needs_no_list_and_says_what_it_lacks(bench: Bench) -> None:
