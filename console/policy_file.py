@@ -52,7 +52,7 @@ def policy_schema() -> dict[str, Any]:
     """Return the JSON schema of the policy file; it allows no key that is not known."""
     import msgspec
 
-    schema = json.loads(msgspec.json.encode(msgspec.json.schema(Policy)))  # lists, no tuples
+    schema: dict[str, Any] = json.loads(msgspec.json.encode(msgspec.json.schema(Policy)))
     for kind in schema["$defs"].values():
         kind.setdefault("additionalProperties", False)
     return {"$schema": "https://json-schema.org/draft/2020-12/schema"} | schema
