@@ -75,3 +75,14 @@ def open_file(path: Path, flags: int) -> int:
     if stat.S_IMODE(found.st_mode) != mode and found.st_uid == os.geteuid():
         os.fchmod(descriptor, mode)
     return descriptor
+
+
+def open_private(path: Path) -> int:
+    """
+    Open a new file that only its owner reads, wherever it is: logs may say more than they should.
+
+    Raises:
+        FileExistsError: If there is one of that name.
+        OSError: If it cannot be made.
+    """
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)

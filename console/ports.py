@@ -20,6 +20,8 @@ from typing import Protocol
 from console.domain.alerts import Silence
 from console.domain.audit import AuditVerdict
 from console.domain.happenings import Happening
+from console.domain.logs import LogLine as LogLine
+from console.domain.logs import LogRequest as LogRequest
 from console.domain.operations import Actor, Change, Operation, OperationState, StepEvent, StepPhase
 from console.domain.plans import Json, Observation, Plan, Step
 from console.domain.readings import Reading
@@ -46,35 +48,6 @@ class Clock(Protocol):
 
     def sleep(self, seconds: float) -> None:
         """Wait; a fake advances at once."""
-
-
-@dataclass(frozen=True, slots=True)
-class LogLine:
-    """One line of one replica; ``at`` is None where the line carries no time."""
-
-    replica: str
-    service: str
-    at: datetime | None
-    level: str
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class LogRequest:
-    """
-    What to read from the logs.
-
-    Args:
-        services: Service or replica names; empty for all.
-        tail: Lines per replica to begin with.
-        since: Leave out what is older, None for no bound.
-        follow: Keep yielding as lines come.
-    """
-
-    services: tuple[str, ...] = ()
-    tail: int = 100
-    since: datetime | None = None
-    follow: bool = False
 
 
 @dataclass(frozen=True, slots=True)

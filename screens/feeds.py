@@ -11,6 +11,8 @@ from __future__ import annotations
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from textual.message import Message
@@ -20,12 +22,13 @@ from console.domain.operations import Operation, StepEvent
 from console.domain.settling import SETTLING, Settling
 from console.domain.snapshot import AgentState
 from console.errors import ConsoleError
-from console.ports import LogRequest
+from console.ports import LogLine, LogRequest
 from screens.effect import BEFORE, Figure, Series, effect_of, settled
 from screens.log_ring import LogRing
 from screens.messages import (
     EffectSeen,
     LogLinesArrived,
+    LogsCaughtUp,
     LogsEnded,
     OperationAdvanced,
     OperationsListed,
@@ -50,6 +53,14 @@ OPERATION_INTERVAL_SECONDS = 0.25
 LIST_INTERVAL_SECONDS = 1.0
 #: The agent keeps figures every five seconds.
 EFFECT_INTERVAL_SECONDS = 2.5
+#: Logs that broke off are tried again after this long, then after twice that.
+LOG_RETRY_SECONDS = 0.5
+LOG_RETRY_MOST_SECONDS = 10.0
+#: A screen that has not drawn after so many looks, 0.05 s apart, is not waited for.
+LOG_ROOM_TRIES = 40
+#: Replicas whose lines come later than others' are given this long.
+LOG_OVERLAP = timedelta(seconds=5)
+LOG_AGAIN_LINES = 20_000
 
 
 def as_console_error(error: Exception) -> ConsoleError:
@@ -149,33 +160,89 @@ class SnapshotFeed(Feed):
 
 
 class LogFeed(Feed):
-    """Log lines into a ring; the screen takes them out when it draws."""
+    """
+    Log lines into a ring; the screen takes them out when it draws.
 
-    def __init__(self, owner: Owner, engine: Engine, ring: LogRing) -> None:
+    What breaks off is taken up again where it was, with no line twice.
+    """
+
+    def __init__(self, owner: Owner, engine: Engine, ring: LogRing, request: LogRequest) -> None:
         super().__init__(owner, "logs")
         self._engine = engine
         self._ring = ring
-        self.request = LogRequest(tail=200, follow=True)
+        self._request = request
+        self._last: dict[str, datetime] = {}
 
     def _run(self, stopped: threading.Event) -> None:
-        reason: tuple[str, ...] = ()
-        try:
-            waiting = 0
-            for line in self._engine.logs(self.request):
-                if _ended(stopped):
+        told: tuple[str, ...] | None = None
+        pause = LOG_RETRY_SECONDS
+        while not _ended(stopped):
+            reason: tuple[str, ...] = ()
+            before = len(self._last), max(self._last.values(), default=None)
+            try:
+                if not self._read(stopped, self._again() if told else self._request):
                     return
-                if line is not None:
+            except Exception as error:
+                reason = tuple(as_console_error(error).lines())
+            if _ended(stopped):
+                return
+            if before != (len(self._last), max(self._last.values(), default=None)):
+                told, pause = None, LOG_RETRY_SECONDS
+            if told != reason:
+                self._post(LogsEnded(reason))
+            told = reason
+            if not reason:
+                return
+            stopped.wait(pause)
+            pause = min(LOG_RETRY_MOST_SECONDS, pause * 2)
+
+    def _read(self, stopped: threading.Event, request: LogRequest) -> bool:
+        """Read to the end, which following has not; False when told to stop."""
+        waiting, caught_up = 0, False
+        again = request is not self._request
+        for line in self._engine.logs(request):
+            if _ended(stopped):
+                return False
+            if line is not None and not (again and self._had(line)):
+                if not self._ring.offer(line):
+                    caught_up = False
+                    if not self._wait_for_room(stopped):
+                        return False
                     self._ring.add(line)
-                    waiting += 1
-                if waiting and (line is None or waiting >= 200):
-                    self._post(LogLinesArrived())
-                    waiting = 0
-            if waiting:
+                if line.at is not None:
+                    self._last[line.replica] = line.at
+                waiting += 1
+            if waiting and (line is None or waiting >= 200):
                 self._post(LogLinesArrived())
-        except Exception as error:
-            reason = tuple(as_console_error(error).lines())
-        if not _ended(stopped):
-            self._post(LogsEnded(reason))
+                waiting = 0
+            if line is None and not caught_up:
+                caught_up = True
+                self._post(LogsCaughtUp())
+        self._post(LogLinesArrived())
+        if not caught_up:
+            self._post(LogsCaughtUp())
+        return True
+
+    def _wait_for_room(self, stopped: threading.Event) -> bool:
+        """Wait until the screen has taken what waits, or is not going to; False to end."""
+        tries = 0
+        while self._ring.full and (self._ring.patient or tries < LOG_ROOM_TRIES):
+            self._post(LogLinesArrived())
+            if stopped.wait(0.05) or _ended(stopped):
+                return False
+            tries += 1
+        return True
+
+    def _again(self) -> LogRequest:
+        """Return the request that goes on where the last one broke off."""
+        if not self._last:
+            return self._request
+        since = max(self._last.values()) - LOG_OVERLAP
+        return replace(self._request, since=since, tail=LOG_AGAIN_LINES)
+
+    def _had(self, line: LogLine) -> bool:
+        last = self._last.get(line.replica)
+        return line.at is not None and last is not None and line.at <= last
 
 
 class OperationsFeed(Feed):

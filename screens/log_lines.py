@@ -2,115 +2,31 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from datetime import datetime, tzinfo
 
 from rich.text import Text
 
-from console.ports import LogLine
+from console.domain.logs import Entry, LogFilter, LogLine, Records, Sieve, saved_line
+from screens.log_ring import WAITING_CHARACTERS, WAITING_LINES, characters
 from screens.look import Look
 from screens.rendering import clean, put, styled
 
-#: Lines kept for scrolling and saving; older ones are counted and dropped.
-KEPT_LINES = 10_000
-#: Characters kept of one line.
+#: Lines kept for scrolling and saving, as many as may wait while paused; older ones are
+#: counted and dropped.
+KEPT_LINES = WAITING_LINES
+KEPT_CHARACTERS = WAITING_CHARACTERS
+#: Characters drawn of one line.
 LINE_CHARACTERS = 4_000
 
-LEVELS = ("debug", "info", "warning", "error", "critical")
 
-_LEVEL_WORDS = {
-    "trace": "debug",
-    "notice": "info",
-    "warn": "warning",
-    "err": "error",
-    "exception": "error",
-    "fatal": "critical",
-    "panic": "critical",
-}
-
-
-def level_of(line: LogLine) -> str:
-    """Return the level of *line* as one of :data:`LEVELS`; unknown counts as info."""
-    level = line.level.lower()
-    level = _LEVEL_WORDS.get(level, level)
-    return level if level in LEVELS else "info"
-
-
-def readable(text: str) -> str:
-    """
-    Return a JSON log line as its message followed by ``key=value``.
-
-    Anything else comes back as it is; level and time are dropped because they
-    have columns of their own.
-    """
-    if not text.startswith("{") or len(text) > 20_000:
-        return text
-    try:
-        fields = json.loads(text)
-    except ValueError:
-        return text
-    if not isinstance(fields, dict):
-        return text
-    message = ""
-    for key in ("event", "message", "msg"):
-        if isinstance(fields.get(key), str):
-            message = fields.pop(key)
-            break
-    for key in ("level", "timestamp", "time", "logger"):
-        fields.pop(key, None)
-    words = [f"{key}={value}" for key, value in fields.items() if value is not None]
-    return " ".join([message, *words]).strip()
-
-
-@dataclass(frozen=True, slots=True)
-class Shown:
-    """One line ready to draw: safe text beside what it came from."""
-
-    line: LogLine
-    level: str
-    text: str
-
-
-def shown(line: LogLine) -> Shown:
-    """Return *line* ready to draw; its hostile parts are gone for good."""
-    return Shown(line, level_of(line), clean(readable(line.text), LINE_CHARACTERS))
-
-
-@dataclass(frozen=True, slots=True)
-class LogFilter:
-    """
-    Which lines are shown.
-
-    Args:
-        services: Services or replicas; empty for all.
-        level: Lowest level shown.
-        pattern: Kept lines match it, None for all.
-    """
-
-    services: frozenset[str] = frozenset()
-    level: str = "debug"
-    pattern: re.Pattern[str] | None = None
-
-    def keeps(self, entry: Shown) -> bool:
-        """Whether *entry* is shown."""
-        if LEVELS.index(entry.level) < LEVELS.index(self.level):
-            return False
-        line = entry.line
-        if self.services and not {line.service, line.replica} & self.services:
-            return False
-        return self.pattern is None or self.pattern.search(entry.text) is not None
-
-    def words(self) -> str:
-        """Return the filter as the operator reads it."""
-        parts = [", ".join(sorted(self.services)) or "all services"]
-        if self.level != "debug":
-            parts.append(f"{self.level} and above")
-        if self.pattern is not None:
-            parts.append(f"/{self.pattern.pattern}/")
-        return " · ".join(parts)
+def text_of(entry: Entry, *, raw: bool = False) -> str:
+    """Return the words of *entry*, safe to draw; as they were written if *raw*."""
+    line = entry.line
+    return clean((raw and line.raw) or line.text, LINE_CHARACTERS)
 
 
 class LogBook:
@@ -119,16 +35,35 @@ class LogBook:
 
     Args:
         capacity: Lines kept.
+        most_characters: Characters kept in them.
     """
 
-    def __init__(self, capacity: int = KEPT_LINES) -> None:
+    def __init__(self, capacity: int = KEPT_LINES, most_characters: int = KEPT_CHARACTERS) -> None:
         self.filter = LogFilter()
         self.forgotten = 0
         self.missed = 0
-        self._kept: deque[Shown] = deque(maxlen=capacity)
-        self.visible: deque[Shown] = deque(maxlen=capacity)
+        self.visible: deque[Entry] = deque()
+        self._capacity = capacity
+        self._most_characters = most_characters
+        self._characters = 0
+        self._kept: deque[Entry] = deque()
+        self._records = Records()
+        self._sieve = Sieve(self.filter)
 
-    def add(self, lines: Iterable[LogLine], missed: int) -> int:
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    @property
+    def oldest(self) -> datetime | None:
+        """When the oldest kept line was said, as far as one tells."""
+        return next((e.line.at for e in self._kept if e.line.at is not None), None)
+
+    @property
+    def newest(self) -> datetime | None:
+        """When the newest kept line was said, as far as one tells."""
+        return next((e.line.at for e in reversed(self._kept) if e.line.at is not None), None)
+
+    def add(self, lines: Iterable[LogLine], missed: int) -> tuple[int, int]:
         """
         Keep *lines*.
 
@@ -137,33 +72,48 @@ class LogBook:
             missed: Lines dropped on the way here because they came too fast.
 
         Returns:
-            How many of them the filter shows.
+            How many lines were added to what is shown, and how many fell out at its top.
         """
         self.missed += missed
-        count = 0
+        before, fallen = len(self.visible), 0
         for line in lines:
-            entry = shown(line)
-            if len(self._kept) == self._kept.maxlen:
-                self.forgotten += 1
-                if self.visible and self.visible[0] is self._kept[0]:
-                    self.visible.popleft()
+            entry = self._records.entry(line)
             self._kept.append(entry)
-            if self.filter.keeps(entry):
-                self.visible.append(entry)
-                count += 1
-        return count
+            self._characters += characters(line)
+            self.visible.extend(self._sieve.sift(entry))
+        while len(self._kept) > self._capacity or self._characters > self._most_characters:
+            gone = self._kept.popleft()
+            self._characters -= characters(gone.line)
+            self.forgotten += 1
+        first = self._kept[0].seq if self._kept else 0
+        added = len(self.visible) - before
+        while self.visible and self.visible[0].seq < first:
+            self.visible.popleft()
+            fallen += 1
+        return added, fallen
 
     def refilter(self, **changes: object) -> None:
         """Change the filter and look through everything kept again."""
         self.filter = replace(self.filter, **changes)  # type: ignore[arg-type]  # its own fields
+        self._sieve = Sieve(self.filter)
         self.visible.clear()
-        self.visible.extend(entry for entry in self._kept if self.filter.keeps(entry))
+        for entry in self._kept:
+            self.visible.extend(self._sieve.sift(entry))
 
     def clear(self) -> None:
         """Forget every line, as when following begins anew."""
         self._kept.clear()
         self.visible.clear()
-        self.forgotten = self.missed = 0
+        self._records = Records()
+        self._sieve = Sieve(self.filter)
+        self._characters = self.forgotten = self.missed = 0
+
+    def place_of(self, moment: datetime) -> int | None:
+        """Return the index of the first shown line said then or later, None if there is none."""
+        for index, entry in enumerate(self.visible):
+            if entry.line.at is not None and entry.line.at >= moment:
+                return index
+        return None
 
     def notice(self) -> str:
         """Say what was dropped, "" when nothing was."""
@@ -175,37 +125,76 @@ class LogBook:
         return "; ".join(parts)
 
 
-def log_line(entry: Shown, look: Look, find: str, *, wide: bool) -> Text:
+@dataclass(frozen=True, slots=True)
+class LineStyle:
     """
-    Return one line as drawn.
+    How lines are drawn.
+
+    Args:
+        wide: Whether there is room for milliseconds and whole replica names.
+        zone: Of the times; None for the local one.
+        raw: As written, instead of ``message key=value``.
+        find: Text to mark, "" for none; case does not matter.
+        marked: Whether wanted lines are told from their context.
+    """
+
+    wide: bool = False
+    zone: tzinfo | None = None
+    raw: bool = False
+    find: str = ""
+    marked: bool = False
+
+
+_LEVEL_WORDS = {"warning": "warn", "critical": "CRIT", "error": "ERROR"}
+
+
+def log_line(entry: Entry, look: Look, drawn: LineStyle) -> tuple[Text, int]:
+    """
+    Return one line as drawn, and the cells of its columns before the words.
 
     Args:
         entry: The line.
         look: Styles.
-        find: Text to mark, "" for none; case does not matter.
-        wide: Whether there is room for seconds and whole replica names.
+        drawn: How.
     """
-    at = entry.line.at
+    at, level = entry.line.at, entry.level
     style = {
         "debug": look.dim,
         "warning": look.warn,
         "error": look.bad,
         "critical": look.bad,
-    }.get(entry.level, look.text)
-    line = styled(f"{at:%H:%M:%S} " if at else "         ", look.dim)
-    put(line, clean(entry.line.replica, 60), 16 if wide else 13, look.accent).append(" ")
-    put(line, {"warning": "warn", "critical": "CRIT", "error": "ERROR"}.get(entry.level,
-        entry.level), 6, style)  # fmt: skip
-    begin = len(line)
-    line.append(entry.text, look.dim if entry.level == "debug" else look.text)
-    if find:
-        for match in re.finditer(re.escape(find), entry.text, re.IGNORECASE):
+    }.get(level, look.text)
+    words = look.dim if level == "debug" else look.text
+    name = look.accent
+    if drawn.marked and not entry.hit:
+        style = words = name = look.dim
+    line = styled(_time(at, drawn), look.dim)
+    if drawn.marked:
+        line.append("› " if entry.hit else "  ", look.accent)
+    put(line, clean(entry.line.replica, 60), 16 if drawn.wide else 13, name).append(" ")
+    if entry.continues:
+        line.append("      ")
+    else:
+        put(line, _LEVEL_WORDS.get(level, level), 6, style)
+    begin, cells = len(line), line.cell_len
+    text = text_of(entry, raw=drawn.raw)
+    line.append(text, words)
+    if drawn.find:
+        for match in re.finditer(re.escape(drawn.find), text, re.IGNORECASE):
             line.stylize("reverse", begin + match.start(), begin + match.end())
-    return line
+    return line, cells
 
 
-def file_lines(entries: Iterable[Shown]) -> Iterator[str]:
+def _time(at: datetime | None, drawn: LineStyle) -> str:
+    if at is None:
+        return " " * (13 if drawn.wide else 9)
+    here = at.astimezone(drawn.zone)
+    thousandths = f".{here.microsecond // 1000:03}" if drawn.wide else ""
+    return f"{here:%H:%M:%S}{thousandths} "
+
+
+def file_lines(entries: Iterable[Entry]) -> Iterator[str]:
     """Yield lines as they are saved: time, replica, level, safe text."""
     for entry in entries:
-        at = entry.line.at.isoformat() if entry.line.at else "-"
-        yield f"{at} {clean(entry.line.replica, 200)} {entry.level} {entry.text}\n"
+        line = replace(entry.line, level=entry.level, text=clean(entry.line.text, 100_000))
+        yield saved_line(line) + "\n"

@@ -1,37 +1,45 @@
-"""Logs: what does it say?  Followed, filtered, searched, saved."""
+"""Logs: what does it say?  Merged, followed, filtered, searched, saved."""
 
 from __future__ import annotations
 
 import os
-import re
-from collections import deque
-from datetime import datetime
+from dataclasses import replace
+from datetime import UTC, datetime
+from itertools import count
 from pathlib import Path
 
 from rich.text import Text
 from textual.app import ComposeResult
-from textual.widgets import Input
 
-from console.ports import LogRequest
+from console.domain.logs import LEVELS, Entry, LogRequest, parse_pattern
+from console.modes import make_directory, open_private
 from screens.actions import Action, bindings_on
 from screens.dialogs.base import Field
 from screens.dialogs.pick import PickDialog
 from screens.feeds import LogFeed, request
-from screens.log_lines import LEVELS, LogBook, Shown, file_lines, log_line
+from screens.log_lines import file_lines, log_line
+from screens.log_moves import LogMoves
 from screens.log_ring import LogRing
-from screens.messages import LogLinesArrived, LogsEnded, LogsSaved, RequestFailed
+from screens.messages import (
+    LogLinesArrived,
+    LogsCaughtUp,
+    LogsEnded,
+    LogsSaved,
+    RequestFailed,
+)
+from screens.overview_lines import WIDE
 from screens.preferences import Kept
-from screens.rendering import between, clean, styled
-from screens.screen import ConsoleScreen
+from screens.rendering import between, clean, clock_time, plural, styled
 from screens.widgets.footer import Hint
 from screens.widgets.lines import Lines
 from screens.widgets.log_view import LogView
 
 #: How often new lines are drawn at most, seconds; more seldom on a slow line.
 _DRAW_SECONDS = 0.1
+_CONTEXTS = (0, 2, 5, 10)
 
 
-class LogsScreen(ConsoleScreen):
+class LogsScreen(LogMoves):
     """The log lines of any services, merged in time order."""
 
     NAME = "logs"
@@ -40,17 +48,15 @@ class LogsScreen(ConsoleScreen):
 
     def __init__(self) -> None:
         super().__init__()
-        self.book = LogBook()
         self._ring = LogRing()
         self._feed: LogFeed | None = None
         self._paused = False
         self._unseen = 0
-        self._find = ""
-        self._found: int | None = None
         self._ended: tuple[str, ...] | None = None
         self._heard = False
-        self._prompt = ""
+        self._loading = True
         self._drawing = False
+        self._behind = False
 
     def body(self) -> ComposeResult:
         """Put a line about the filter over the log."""
@@ -60,28 +66,29 @@ class LogsScreen(ConsoleScreen):
         prompt.display = False
         yield prompt
 
-    @property
-    def log_view(self) -> LogView:
-        """The lines of the log."""
-        return self.query_one(LogView)
-
     # The feed ----------------------------------------------------------------
 
     def entered(self) -> None:
         """Begin to follow; the last lines come again, so none is missing."""
-        self.book.clear()
-        self._ring = LogRing()
-        self._heard, self._ended, self._unseen = False, None, 0
-        self._feed = LogFeed(self, self.engine, self._ring)
-        self._feed.request = LogRequest(
-            services=tuple(sorted(self.book.filter.services)), tail=200, follow=True
-        )
-        self._feed.start()
+        self.reload()
 
     def left(self) -> None:
-        """Stop following."""
+        """Stop reading."""
         if self._feed is not None:
             self._feed.stop()
+
+    def reload(self) -> None:
+        """Read what is asked for anew."""
+        self.left()
+        self.book.clear()
+        self._ring = LogRing()
+        self._ring.patient = True
+        self._loading, self._heard, self._ended = True, False, None
+        self._unseen, self._paused, self._found = 0, False, None
+        wanted = replace(self.asked, services=tuple(sorted(self.book.filter.services)))
+        self._feed = LogFeed(self, self.engine, self._ring, wanted)
+        self._feed.start()
+        self._show(to_end=True)
 
     def on_log_lines_arrived(self, message: LogLinesArrived) -> None:
         """Draw what came, at most a few times a second."""
@@ -90,74 +97,116 @@ class LogsScreen(ConsoleScreen):
             self._drawing = True
             self.set_timer(self.console_app.terminal.pause(_DRAW_SECONDS), self._take)
 
+    def on_logs_caught_up(self, message: LogsCaughtUp) -> None:
+        """Go to the time that was asked for; from now on what comes too fast is dropped."""
+        message.stop()
+        self._loading, self._ended = False, None
+        self._take()
+        self._ring.patient = self._paused
+        goal, self._goal = self._goal, None
+        if goal is not None:
+            self._go_to(goal)
+        self.redraw()
+
     def _take(self) -> None:
         self._drawing = False
-        self._heard = True
-        follow = not self._paused and self.log_view.at_end
-        kept = self.book.forgotten
+        if self._paused:
+            self.redraw()  # they wait in the ring
+            return
+        self._behind = self._ring.full
         lines, missed = self._ring.take()
-        added = self.book.add(lines, missed)
-        if self._paused or not follow:
+        if lines:
+            self._heard, self._ended = True, None
+        follow = self.log_view.at_end
+        added, fallen = self.book.add(lines, missed)
+        if self._found is not None:
+            self._found = self._found - fallen if self._found >= fallen else None
+        if not follow:
             self._unseen += added
-            # Hold what is read in place while older lines fall out above it.
-            if self.book.forgotten != kept:
-                self.log_view.scroll_relative(y=kept - self.book.forgotten, animate=False)
-        self._show(to_end=follow)
+        self._show(to_end=follow, fallen=fallen)
 
     def on_logs_ended(self, message: LogsEnded) -> None:
-        """Say that following ended, and why."""
+        """Say that reading broke off, and why; it is tried again."""
         message.stop()
+        self._take()
         self._ended = message.lines
         self._heard = True
         self.redraw()
 
     # Drawing -----------------------------------------------------------------
 
-    def _show(self, *, to_end: bool) -> None:
+    def _show(self, *, to_end: bool, fallen: int = 0) -> None:
         if to_end:
             self._unseen = 0
         if self.query(LogView):  # not there yet while the screen is being opened
-            self.log_view.show_count(len(self.book.visible), to_end=to_end)
+            self.log_view.show_count(len(self.book.visible), to_end=to_end, fallen=fallen)
             self.redraw()
 
-    def _line(self, index: int) -> Text:
+    def _line(self, index: int) -> tuple[Text, int]:
         if index >= len(self.book.visible):
-            return Text()
-        wide = self.app.size.width >= 120
-        line = log_line(self.book.visible[index], self.look, self._find, wide=wide)
+            return Text(), 0
+        wanted = self.book.filter
+        drawn = replace(
+            self.style,
+            wide=self.app.size.width >= WIDE,
+            marked=bool(wanted.context and wanted.filters),
+        )
+        line, columns = log_line(self.book.visible[index], self.look, drawn)
         if index == self._found:
             line.stylize_before(self.look.selected)
-        return line
+        return line, columns
 
     def draw(self) -> None:
         """Draw the line about filter and state."""
-        left = styled(f" {clean(self.book.filter.words(), 300)}", self.look.strong)
+        words = self.book.filter.words()
+        if self.style.raw:
+            words += " · raw"
+        left = styled(f" {clean(words, 300)}", self.look.strong)
+        left.append(f" · {self._times()}", self.look.dim)
         right = styled(self._state() + " ", self.look.warn if self._loud() else self.look.dim)
         width = self.app.size.width
         right.truncate(width * 3 // 4, overflow="ellipsis")
         self.query_one("#status", Lines).show([between(left, right, width)])
+        self.log_view.layout_rows()
+
+    def _times(self) -> str:
+        """Say in which zone times are, and of which day if it is not today."""
+        zone = "UTC" if self.zone is not None else "local"
+        entries, first = self.book.visible, self.log_view.first
+        at = entries[first].line.at if first < len(entries) else None
+        if at is None or at.astimezone(self.zone).date() == self.now.astimezone(self.zone).date():
+            return zone
+        return f"{at.astimezone(self.zone):%d %b} {zone}"
 
     def _loud(self) -> bool:
-        return bool(self._paused or self._ended or self.book.missed)
+        return bool(self._paused or self._ended or self.book.missed or self.past)
 
     def _state(self) -> str:
         notice = self.book.notice()
         parts = [notice] if notice else []
         if self._ended:
             parts.append(f"logs ended: {clean(self._ended[0], 120)}")
-        elif self._ended is not None:
+        elif self.past and not self._loading:
+            parts.append(f"until {self._until()}, not following: G")
+        elif self._ended is not None and not self.past:
             parts.append("the log ended")
         elif not self._heard:
-            parts.append("nothing said yet")
+            parts.append("reading…" if self._loading else "nothing said yet")
         if self._paused:
-            parts.append("PAUSED" + (f", {self._unseen} new" if self._unseen else ""))
+            waiting = len(self._ring)
+            full = " and more in the logs" if self._ring.full else ""
+            parts.append("PAUSED" + (f", {waiting:,} wait{full}" if waiting else ""))
         elif self._unseen and not self.log_view.at_end:
-            parts.append(f"{self._unseen} new below: G")
-        elif self._ended is None:
-            parts.append("following")
+            parts.append(f"{self._unseen:,} new below: G")
+        elif self._ended is None and not self.past:
+            parts.append("catching up" if self._behind else "following")
         if self._heard and not self.book.visible:
-            parts.append("no line matches")
+            parts.append("no line matches" if len(self.book) else "no line")
         return " · ".join(parts)
+
+    def _until(self) -> str:
+        until = self.asked.until or self.now
+        return clock_time(until.astimezone(self.zone), self.now.astimezone(self.zone))
 
     def hints(self) -> tuple[Hint, ...]:
         """Return the footer; while something is typed it is about that."""
@@ -167,166 +216,79 @@ class LogsScreen(ConsoleScreen):
 
     def refuses(self, wanted: Action) -> str | None:
         """Say what has to be found or kept first."""
-        if wanted.id in {"find_next", "find_previous"} and not self._find:
+        if wanted.id in {"find_next", "find_previous"} and not self.style.find:
             return "nothing was searched for; f finds"
         if wanted.id == "save" and not self.book.visible:
             return "there is no line to save"
+        if wanted.id == "pause" and self.past:
+            return "nothing new comes: this is the past; G follows again"
+        if wanted.id == "context" and not self.book.filter.filters:
+            return "nothing is left out; / or e leave lines out"
         return None
 
     # Filtering ---------------------------------------------------------------
 
     def only(self, service: str) -> None:
         """Show one service alone."""
-        self._refilter(services=frozenset({service}))
+        self.refilter(services=frozenset({service}))
 
-    def _refilter(self, **changes: object) -> None:
+    def refilter(self, **changes: object) -> None:
+        """Change the filter; other services are read anew."""
         services = self.book.filter.services
         self.book.refilter(**changes)
         self._found = None
         if self.book.filter.services != services and self._feed is not None:
-            self.left()
-            self.entered()
+            self.reload()
         self._show(to_end=True)
 
     def do_errors(self) -> None:
         """Show errors only, or everything again."""
-        level = "debug" if self.book.filter.level == "error" else "error"
-        self._refilter(level=level)
+        self.refilter(level="debug" if self.book.filter.level == "error" else "error")
 
     def do_level(self) -> None:
         """Raise the lowest level shown, and begin again after the highest."""
         here = LEVELS.index(self.book.filter.level)
-        self._refilter(level=LEVELS[(here + 1) % len(LEVELS)])
+        self.refilter(level=LEVELS[(here + 1) % len(LEVELS)])
+
+    def do_context(self) -> None:
+        """Show more lines around each wanted one, and none again after the most."""
+        here = _CONTEXTS.index(self.book.filter.context)
+        self.refilter(context=_CONTEXTS[(here + 1) % len(_CONTEXTS)])
 
     def do_pick_services(self) -> None:
-        """Let services be ticked."""
+        """Let services be ticked, or single replicas."""
         snapshot = self.view.snapshot
-        names = [service.name for service in snapshot.services] if snapshot else []
+        names: list[str] = []
+        for service in snapshot.services if snapshot else ():
+            names.append(service.name)
+            several = [replica.name for replica in service.replicas if replica.name != service.name]
+            names += several if len(service.replicas) > 1 else []
         picked = sorted(self.book.filter.services)
         self.app.push_screen(PickDialog("Logs of", names, picked), self._services_picked)
 
     def _services_picked(self, names: tuple[str, ...] | None) -> None:
         if names is not None:
-            self._refilter(services=frozenset(names))
+            self.refilter(services=frozenset(names))
 
-    # Typing ------------------------------------------------------------------
-
-    def do_filter(self) -> None:
-        """Ask for a pattern."""
-        pattern = self.book.filter.pattern
-        self._ask("filter", pattern.pattern if pattern else "")
-
-    def do_find(self) -> None:
-        """Ask for a text."""
-        self._ask("find", self._find)
-
-    def _ask(self, what: str, value: str) -> None:
-        self._prompt = what
-        field = self.query_one(Field)
-        field.rename("keep lines matching" if what == "filter" else "find")
-        field.display = True
-        entry = self.query_one("#prompt", Input)
-        entry.value = value
-        # Not entry.focus(), which waits a turn: keys typed right after belong here.
-        self.set_focus(entry)
-        self.redraw()
-
-    def do_back(self) -> None:
-        """Leave the prompt without taking what was typed, or the screen."""
-        if self._prompt:
-            self._close_prompt()
-        else:
-            self.console_app.do_back()
-
-    def _close_prompt(self) -> None:
-        self._prompt = ""
-        self.query_one(Field).display = False
-        self.set_focus(None)
-        self.redraw()
-
-    def on_input_submitted(self, event: Input.Submitted) -> None:
-        """Take what was typed."""
-        event.stop()
-        what, typed = self._prompt, event.value
-        self._close_prompt()
-        if what == "find":
-            self._find = typed
-            self._found = None
-            if typed:
-                self._seek(-1, start=len(self.book.visible))
-            self.log_view.refresh()
-            return
-        try:
-            pattern = re.compile(typed, re.IGNORECASE) if typed else None
-        except re.error as error:
-            self.console_app.say(f"not a pattern: {error}")
-            return
-        self._refilter(pattern=pattern)
-
-    def do_find_next(self) -> None:
-        """Go to the next find."""
-        self._seek(1, start=self._here())
-
-    def do_find_previous(self) -> None:
-        """Go to the previous find."""
-        self._seek(-1, start=self._here())
-
-    def _here(self) -> int:
-        return self.log_view.first if self._found is None else self._found
-
-    def _seek(self, step: int, *, start: int) -> None:
-        entries: deque[Shown] = self.book.visible
-        wanted = self._find.lower()
-        index = start + step
-        while 0 <= index < len(entries):
-            if wanted in entries[index].text.lower():
-                self._found = index
-                self.log_view.see(index)
-                self.log_view.refresh()
-                return
-            index += step
-        where = "below" if step > 0 else "above"
-        self.console_app.say(f"“{self._find}” is not found {where}")
-
-    # Moving ------------------------------------------------------------------
+    # Holding still -----------------------------------------------------------
 
     def do_pause(self) -> None:
-        """Hold the view still, or go on at the newest line."""
+        """Hold the view still, or go on at the newest line; what comes meanwhile waits."""
         self._paused = not self._paused
-        if not self._paused:
-            self._show(to_end=True)
-
-    def do_up(self) -> None:
-        """Scroll a line up."""
-        self.log_view.scroll_relative(y=-1, animate=False)
-
-    def do_down(self) -> None:
-        """Scroll a line down."""
-        self.log_view.scroll_relative(y=1, animate=False)
-
-    def do_page_up(self) -> None:
-        """Scroll a page up."""
-        self.log_view.scroll_relative(y=-self.log_view.size.height, animate=False)
-
-    def do_page_down(self) -> None:
-        """Scroll a page down."""
-        self.log_view.scroll_relative(y=self.log_view.size.height, animate=False)
-
-    def do_top(self) -> None:
-        """Scroll to the oldest line."""
-        self.log_view.scroll_to(y=0, animate=False)
+        if self._paused:
+            self._ring.patient = True
+        else:
+            # Full, it stays patient until what waits in the logs is read too.
+            self._ring.patient = self._ring.full
+            self.log_view.at_end = True
+            self._take()
 
     def do_bottom(self) -> None:
         """Scroll to the newest line and follow again."""
+        if self.past:
+            self.asked = LogRequest(tail=200, follow=True)
+            self.reload()
         self._show(to_end=True)
-
-    def do_left(self) -> None:
-        """Look further to the left."""
-        self.log_view.shift(-self.app.size.width // 2)
-
-    def do_right(self) -> None:
-        """Look further to the right."""
-        self.log_view.shift(self.app.size.width // 2)
 
     # Out of the console ------------------------------------------------------
 
@@ -349,29 +311,35 @@ class LogsScreen(ConsoleScreen):
             "services": sorted(chosen.services),
             "level": chosen.level,
             "pattern": chosen.pattern.pattern if chosen.pattern else "",
+            "context": chosen.context,
+            "local": self.zone is None,
+            "raw": self.style.raw,
         }
 
     def restore(self, kept: Kept) -> None:
         """Filter as the last time; the line over the log says how."""
-        level, pattern = kept["level"], kept["pattern"]
-        if level not in LEVELS:
+        level, pattern, context = kept["level"], kept["pattern"], kept.get("context", 0)
+        if level not in LEVELS or context not in _CONTEXTS:
             raise ValueError(level)
+        zone = None if kept.get("local") is True else UTC
+        self.style = replace(self.style, zone=zone, raw=kept.get("raw") is True)
         self.book.refilter(
             services=frozenset(map(str, kept["services"])),
             level=level,
-            pattern=re.compile(pattern, re.IGNORECASE) if pattern else None,
+            pattern=parse_pattern(pattern) if pattern else None,
+            context=context,
         )
 
     def on_logs_saved(self, message: LogsSaved) -> None:
         """Say where they are."""
-        self.console_app.say(f"saved {message.count:,} lines to {message.path}")
+        self.console_app.say(f"saved {plural(message.count, 'line')} to {message.path}")
 
     def on_request_failed(self, message: RequestFailed) -> None:
         """Say why they could not be saved."""
         self.console_app.say(f"not saved: {message.error}")
 
 
-def save_lines(entries: tuple[Shown, ...], directory: Path, now: datetime) -> LogsSaved:
+def save_lines(entries: tuple[Entry, ...], directory: Path, now: datetime) -> LogsSaved:
     """
     Write *entries* to a new file that only its owner can read.
 
@@ -380,8 +348,15 @@ def save_lines(entries: tuple[Shown, ...], directory: Path, now: datetime) -> Lo
         directory: Made when it is missing.
         now: Names the file.
     """
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    path = directory / f"logs-{now:%Y%m%d-%H%M%S}.txt"
-    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:  # noqa: PTH123 - mode from the start
-        file.writelines(file_lines(entries))
+    make_directory(directory)
+    for number in count(1):
+        more = f"-{number}" if number > 1 else ""
+        path = directory / f"logs-{now:%Y%m%d-%H%M%S}{more}.txt"
+        try:
+            descriptor = open_private(path)
+        except FileExistsError:
+            continue
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.writelines(file_lines(entries))
+        break
     return LogsSaved(str(path), len(entries))

@@ -60,8 +60,12 @@ class LogLinesArrived(Message):
         return isinstance(message, LogLinesArrived)
 
 
+class LogsCaughtUp(Message):
+    """All that was said before is read; what comes now is new."""
+
+
 class LogsEnded(Message):
-    """Following the logs ended by itself, with the reason if there is one."""
+    """Reading the logs ended by itself: with a reason it is tried again."""
 
     def __init__(self, lines: tuple[str, ...]) -> None:
         super().__init__()

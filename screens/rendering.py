@@ -141,6 +141,21 @@ def fold(text: str, cells: int) -> list[str]:
     return [*lines, text]
 
 
+def fold_text(line: Text, cells: int, indent: int) -> list[Text]:
+    """Break a drawn line into rows of *cells*; all but the first begin after *indent* blanks."""
+    if line.cell_len <= cells or indent >= cells:
+        return [line]
+    offsets, used, plain = [], 0, line.plain
+    for place, sign in enumerate(plain):
+        wide = 1 if sign < "\x7f" else cell_len(sign)
+        if used + wide > cells:
+            offsets.append(place)
+            used = indent
+        used += wide
+    first, *others = line.divide(offsets)
+    return [first, *(Text(" " * indent).append_text(other) for other in others)]
+
+
 # Figures -----------------------------------------------------------------------
 
 

@@ -7,55 +7,38 @@ import os
 import re
 import sys
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import TextIO
 
 from console.cli.main import Commands, Invocation, add_command
-from console.domain.duration import parse_duration
+from console.domain.duration import parse_moment
+from console.domain.logs import (
+    LEVELS,
+    Entry,
+    LogFilter,
+    LogLine,
+    LogRequest,
+    Records,
+    Sieve,
+    known_level,
+    parse_pattern,
+    saved_line,
+    severity,
+)
 from console.domain.services import Topology
 from console.engine import Engine
 from console.errors import UsageError
-from console.ports import LogLine, LogRequest
+from console.modes import open_private
 
-#: Least severe first; what has no known level counts as ``info``.
-LEVELS = ("debug", "info", "warning", "error", "critical")
-OTHER_NAMES = {"warn": "warning", "err": "error", "fatal": "critical", "trace": "debug"}
 #: With a filter, lines are looked for this far back in each replica.
 SEARCH_DEPTH = 20_000
+TAIL = 100
 LONGEST_LINE = 20_000
 #: Whole escape sequences: colours and titles, which mean nothing without their escape.
 _SEQUENCE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\^_])")
-
-
-@dataclass
-class Filter:
-    """
-    What of the lines is wanted; counts what it left out.
-
-    Args:
-        least: Index into :data:`LEVELS`; 0 lets everything through.
-        pattern: Searched in the text; None for any.
-    """
-
-    least: int = 0
-    pattern: re.Pattern[str] | None = None
-    left_out: int = 0
-
-    @property
-    def filters(self) -> bool:
-        """Whether anything can be left out."""
-        return self.least > 0 or self.pattern is not None
-
-    def wants(self, line: LogLine) -> bool:
-        """Whether to show *line*."""
-        wanted = severity(line.level) >= self.least and (
-            self.pattern is None or self.pattern.search(line.text) is not None
-        )
-        self.left_out += not wanted
-        return wanted
 
 
 def register(commands: Commands) -> None:
@@ -64,12 +47,23 @@ def register(commands: Commands) -> None:
     command.add_argument("services", metavar="SERVICE", nargs="*", help="services or replicas")
     command.add_argument("-f", "--follow", action="store_true", help="go on as lines come")
     command.add_argument(
-        "--tail", type=int, default=100, metavar="N", help="lines of each replica (default 100)"
+        "--tail",
+        type=int,
+        metavar="N",
+        help=f"lines of each replica (default {TAIL}; with --since all, at most {SEARCH_DEPTH})",
     )
-    command.add_argument("--since", metavar="1h", help="leave out what is older")
+    command.add_argument("--since", metavar="1h", help="leave out what is older: 1h, 14:30 (UTC)")
+    command.add_argument("--until", metavar="14:30", help="leave out what is younger")
     command.add_argument("--level", metavar="LEVEL", help=f"at least this: {', '.join(LEVELS)}")
     command.add_argument("--errors", action="store_true", help="the same as --level error")
-    command.add_argument("--grep", metavar="RE", help="only lines that this is found in")
+    command.add_argument(
+        "--grep",
+        metavar="RE",
+        help="only lines that this is found in; capitals matter only if it has one",
+    )
+    command.add_argument(
+        "-C", "--context", type=int, default=0, metavar="N", help="lines around what is found"
+    )
     command.add_argument("--save", metavar="FILE", help="write the lines into a new file too")
     command.set_defaults(run=run_logs)
 
@@ -77,64 +71,78 @@ def register(commands: Commands) -> None:
 def run_logs(call: Invocation) -> int:
     """Print the lines; what a filter left out is counted on standard error."""
     args = call.args
-    wanted = build_filter(args.level, args.grep, errors=args.errors)
-    if args.tail < 0:
-        raise UsageError(f"--tail {args.tail} makes no sense", remedy="--tail 100")
+    wanted = build_filter(args.services, args.level, args.grep, args.context, errors=args.errors)
+    if args.tail is not None and args.tail < 0:
+        raise UsageError(f"--tail {args.tail} makes no sense", remedy=f"--tail {TAIL}")
+    if args.until is not None and args.follow:
+        raise UsageError("--until and --follow exclude each other", remedy="leave one out")
     engine = call.engine()
-    since = None
-    if args.since is not None:
-        try:
-            since = engine.clock.now() - parse_duration(args.since)
-        except ValueError as error:
-            raise UsageError(str(error), remedy="--since 1h") from error
+    since, until = _moment(engine, "--since", args.since), _moment(engine, "--until", args.until)
     check_names(args.services, engine.runtime.topology())
+    tail = (TAIL if since is None else SEARCH_DEPTH) if args.tail is None else args.tail
     request = LogRequest(
         services=tuple(args.services),
-        tail=max(args.tail, SEARCH_DEPTH) if wanted.filters else args.tail,
+        tail=max(tail, SEARCH_DEPTH) if wanted.filters else tail,
         since=since,
         follow=args.follow,
+        until=until,
     )
-    shown = 0
     with ExitStack() as stack:
         save = stack.enter_context(open_new(Path(args.save))) if args.save else None
+        selection = Selection(engine, request, wanted, tail)
         try:
-            for line in select(engine, request, wanted, args.tail):
-                print_line(line, as_json=call.json, safe=sys.stdout.isatty())
+            for entry in selection:
+                print_line(entry.line, as_json=call.json, safe=sys.stdout.isatty())
                 if save is not None:
-                    save.write(text_of(line) + "\n")
-                shown += 1
+                    save.write(saved_line(entry.line) + "\n")
         finally:
             sys.stdout.flush()
             if wanted.filters:
-                print(f"{shown} lines shown, {wanted.left_out} left out", file=sys.stderr)
+                print(
+                    f"{selection.shown} lines shown, {selection.seen - selection.shown} left out",
+                    file=sys.stderr,
+                )
             if save is not None:
-                print(f"saved {shown} lines to {args.save}", file=sys.stderr)
+                print(f"saved {selection.shown} lines to {args.save}", file=sys.stderr)
     return 0
 
 
-def build_filter(level: str | None, grep: str | None, *, errors: bool) -> Filter:
+def _moment(engine: Engine, option: str, text: str | None) -> datetime | None:
+    if text is None:
+        return None
+    try:
+        return parse_moment(text, engine.clock.now())
+    except ValueError as error:
+        raise UsageError(str(error), remedy=f"{option} 1h") from error
+
+
+def build_filter(
+    services: Sequence[str], level: str | None, grep: str | None, context: int, *, errors: bool
+) -> LogFilter:
     """
     Return the filter of the options.
 
     Raises:
         UsageError: For an unknown level or a pattern that cannot be understood.
     """
-    least = 0
+    least = LEVELS[0]
     if level is not None:
-        name = OTHER_NAMES.get(level.lower(), level.lower())
-        if name not in LEVELS:
+        known = known_level(level)
+        if known is None:
             raise UsageError(f"unknown level {level!r}", remedy=f"one of {', '.join(LEVELS)}")
-        least = LEVELS.index(name)
-    if errors:
-        least = max(least, LEVELS.index("error"))
+        least = known
+    if errors and severity(least) < severity("error"):
+        least = "error"
+    if context < 0:
+        raise UsageError(f"--context {context} makes no sense", remedy="-C 2")
     try:
-        pattern = re.compile(grep) if grep is not None else None
+        pattern = parse_pattern(grep) if grep is not None else None
     except re.error as error:
         raise UsageError(
             f"--grep {grep!r} is no regular expression: {error}",
             remedy="put a backslash before ( [ . * + ? to mean the sign itself",
         ) from error
-    return Filter(least, pattern)
+    return LogFilter(frozenset(services), least, pattern, context)
 
 
 def check_names(names: list[str], topology: Topology) -> None:
@@ -149,47 +157,56 @@ def check_names(names: list[str], topology: Topology) -> None:
         )
 
 
-def select(engine: Engine, request: LogRequest, wanted: Filter, tail: int) -> Iterator[LogLine]:
+class Selection:
     """
-    Yield the wanted lines.
+    The lines that are wanted, as they come.
 
     With a filter the search goes further back than *tail*; of what it finds there
     the last *tail* lines of each replica are shown, then all that follows.
+
+    Args:
+        engine: Gives the lines.
+        request: Which.
+        wanted: The filter.
+        tail: Lines of each replica to begin with.
     """
-    lines = engine.logs(request)
-    if wanted.filters:
-        found: deque[LogLine] = deque()
-        counts: dict[str, int] = {}
-        for line in lines:
+
+    def __init__(self, engine: Engine, request: LogRequest, wanted: LogFilter, tail: int) -> None:
+        self.shown = 0
+        self.seen = 0
+        self._lines = engine.logs(request)
+        self._filters = wanted.filters
+        self._tail = tail
+        self._records = Records()
+        self._sieve = Sieve(wanted)
+
+    def __iter__(self) -> Iterator[Entry]:
+        """Yield them, oldest first."""
+        if self._filters:
+            found: deque[Entry] = deque()
+            counts: dict[str, int] = {}
+            for line in self._lines:
+                if line is None:
+                    break  # what was there is read, now it follows
+                for entry in self._sift(line):
+                    found.append(entry)
+                    counts[entry.line.replica] = counts.get(entry.line.replica, 0) + 1
+            for entry in found:
+                counts[entry.line.replica] -= 1
+                if counts[entry.line.replica] < self._tail:
+                    self.shown += 1
+                    yield entry
+        for line in self._lines:
             if line is None:
-                break  # what was there is read, now it follows
-            if wanted.wants(line):
-                found.append(line)
-                counts[line.replica] = counts.get(line.replica, 0) + 1
-        for line in found:
-            counts[line.replica] -= 1
-            if counts[line.replica] < tail:
-                yield line
-            else:
-                wanted.left_out += 1
-    for line in lines:
-        if line is None:
-            sys.stdout.flush()
-        elif wanted.wants(line):
-            yield line
+                sys.stdout.flush()
+                continue
+            for entry in self._sift(line):
+                self.shown += 1
+                yield entry
 
-
-def severity(level: str) -> int:
-    """Return the index of a level; what is not known counts as ``info``."""
-    name = level.lower()
-    name = OTHER_NAMES.get(name, name)
-    return LEVELS.index(name) if name in LEVELS else LEVELS.index("info")
-
-
-def text_of(line: LogLine) -> str:
-    """Return a line as written to a file or a pipe: time, replica, level, text."""
-    at = f"{line.at:%Y-%m-%dT%H:%M:%S}.{line.at.microsecond // 1000:03}Z" if line.at else "-"
-    return f"{at} {line.replica} {line.level or '-'} {line.text}"
+    def _sift(self, line: LogLine) -> Sequence[Entry]:
+        self.seen += 1
+        return self._sieve.sift(self._records.entry(line))
 
 
 def print_line(line: LogLine, *, as_json: bool, safe: bool) -> None:
@@ -209,7 +226,7 @@ def print_line(line: LogLine, *, as_json: bool, safe: bool) -> None:
             )
         )
         return
-    text = text_of(line)
+    text = saved_line(line)
     print(without_controls(text) if safe else text)
 
 
@@ -227,7 +244,7 @@ def open_new(path: Path) -> TextIO:
         UsageError: If it exists already or cannot be made.
     """
     try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        descriptor = open_private(path)
     except FileExistsError as error:
         raise UsageError(
             f"{path} exists", unchanged="it was not touched", remedy="choose another name"

@@ -8,28 +8,11 @@ from typing import Any
 
 import msgspec
 
+from console.domain.logs import TRACEBACK, LogLine, level_of
+
 #: Longer lines are cut: one stray dump must not fill memory or screen.
 LONGEST_LINE_BYTES = 64 * 1024
 CUT_MARK = " … [cut]"
-
-LEVELS = {
-    "trace": "debug",
-    "debug": "debug",
-    "info": "info",
-    "log": "info",
-    "notice": "info",
-    "statement": "info",
-    "hint": "info",
-    "detail": "info",
-    "warn": "warning",
-    "warning": "warning",
-    "err": "error",
-    "error": "error",
-    "exception": "error",
-    "critical": "critical",
-    "fatal": "critical",
-    "panic": "critical",
-}
 
 #: A level in a plain line: PostgreSQL's ``FATAL:``, uvicorn's ``INFO:``, ``[warning  ]``.
 #: Only near the beginning: further on it is somebody's prose.
@@ -64,6 +47,13 @@ def decode(raw: bytes) -> str:
     return text + CUT_MARK if cut else text
 
 
+def line_of(
+    replica: str, service: str, at: datetime | None, level: str, text: str, written: str
+) -> LogLine:
+    """Return a line; *written* is kept where its words are not as they were written."""
+    return LogLine(replica, service, at, level, text, None if text == written else written)
+
+
 def parse(text: str) -> tuple[datetime | None, str, str]:
     """
     Take a line apart.
@@ -82,20 +72,22 @@ def parse(text: str) -> tuple[datetime | None, str, str]:
     if (redis := _REDIS.match(text)) is not None:
         at = _redis_time(redis[1], redis[2])
         return at, _REDIS_LEVELS[redis[3]], text
+    if text.startswith(TRACEBACK):
+        return None, "error", text
     level = _LEVEL.search(text, 0, _LEVEL_WITHIN)
-    return _iso_time(text), LEVELS[level[1].lower()] if level else "info", text
+    return _iso_time(text), level_of(level[1]) if level else "info", text
 
 
 def _parse_fields(fields: dict[str, Any]) -> tuple[datetime | None, str, str]:
     at = fields.pop("timestamp", None) or fields.pop("time", None)
-    level = str(fields.pop("level", None) or fields.pop("levelname", None) or "info").lower()
+    level = str(fields.pop("level", None) or fields.pop("levelname", None) or "info")
     words = fields.pop("event", None) or fields.pop("message", None) or fields.pop("msg", None)
     error = fields.pop("exception", None)
     parts = [str(words)] if words is not None else []
     parts += [f"{name}={_short(value)}" for name, value in fields.items()]
     if error:
         parts.append(" ".join(str(error).split()))
-    return _time_of(at), LEVELS.get(level, "info"), " ".join(parts).translate(_CONTROL)
+    return _time_of(at), level_of(level), " ".join(parts).translate(_CONTROL)
 
 
 def _short(value: object) -> str:

@@ -240,6 +240,10 @@ def test_logs_are_merged_in_time_order_and_bounded(subject: RuntimeUnderTest) ->
     since = [line.text for line in runtime.logs(late) if line is not None]
     assert "first" not in since
     assert "between" in since
+    early = LogRequest(services=("web",), tail=1, until=first, follow=True)
+    until = [line.text for line in runtime.logs(early) if line is not None]
+    assert "first" in until  # of web-1; the last line of the log would be another
+    assert not {"between", "last"} & {*until}
 
 
 def test_logs_are_followed_and_silence_is_told(subject: RuntimeUnderTest) -> None:

@@ -9,7 +9,7 @@ real engine, so that a screen can be tested whatever state that is in.
 from __future__ import annotations
 
 import threading
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -580,19 +580,21 @@ class FakeEngine:
 
     def logs(self, request: LogRequest) -> Iterator[LogLine | None]:
         self.asked.append(("logs", request.services))
-        given = 0
+        given = len(self.log)
+        past = [line for line in list(self.log)[:given] if _asked_for(line, request)]
+        left = Counter(line.replica for line in past)
+        for line in past:
+            left[line.replica] -= 1
+            if left[line.replica] < request.tail:
+                yield line
         while True:
             lines = list(self.log)
-            yield from (
-                line
-                for line in lines[given:]
-                if not request.services or {line.service, line.replica} & {*request.services}
-            )
+            yield from (line for line in lines[given:] if _asked_for(line, request))
             given = len(lines)
-            if not request.follow:
+            if not request.follow or request.until is not None:
                 return
-            threading.Event().wait(0.02)
             yield None
+            threading.Event().wait(0.02)
 
     def access(self) -> FakeAccess:
         return self._granted
@@ -688,6 +690,15 @@ class FakeEngine:
                 unchanged="nothing was changed",
                 remedy="w takes write access",
             )
+
+
+def _asked_for(line: LogLine, request: LogRequest) -> bool:
+    if line.at is not None and (
+        (request.since is not None and line.at < request.since)
+        or (request.until is not None and line.at > request.until)
+    ):
+        return False
+    return not request.services or bool({line.service, line.replica} & {*request.services})
 
 
 #: A refusal as the real planner words it.

@@ -211,19 +211,19 @@ class FakeRuntime(FakeLimits):
 
     def logs(self, request: LogRequest) -> Iterator[LogLine | None]:
         self._reach()
-        wanted = set(request.services)
         shown: dict[str, int] = {}
-        for line in self._lines:
+        past = [x for x in self._lines if not _too_young(x, request)]
+        for line in past:
             shown[line.replica] = shown.get(line.replica, 0) + 1
         sent = len(self._lines)
-        for line in sorted(self._lines, key=lambda x: x.at or LONG_AGO):
+        for line in sorted(past, key=lambda x: x.at or LONG_AGO):
             shown[line.replica] -= 1
-            if request.tail > shown[line.replica] and _matches(line, wanted, request.since):
+            if request.tail > shown[line.replica] and _matches(line, request):
                 yield line
-        while request.follow:
+        while request.follow and request.until is None:
             fresh, sent = self._lines[sent:], len(self._lines)
             for line in fresh:
-                if _matches(line, wanted, request.since):
+                if _matches(line, request):
                     yield line
             if not fresh:
                 yield None
@@ -449,7 +449,12 @@ def _number(fact: ReplicaFact) -> tuple[int, str]:
     return (int(tail) if tail.isdigit() else 0, fact.name)
 
 
-def _matches(line: LogLine, wanted: set[str], since: datetime | None) -> bool:
+def _too_young(line: LogLine, request: LogRequest) -> bool:
+    return request.until is not None and line.at is not None and line.at > request.until
+
+
+def _matches(line: LogLine, request: LogRequest) -> bool:
+    wanted, since = {*request.services}, request.since
     if wanted and line.service not in wanted and line.replica not in wanted:
         return False
     return since is None or line.at is None or line.at >= since

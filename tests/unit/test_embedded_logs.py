@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from console.ports import LogRequest
 from console.runtimes.embedded.layout import Layout
 from console.runtimes.embedded.log_files import LogFollower, read_tail
-from console.runtimes.embedded.log_reader import LogReader
+from console.runtimes.embedded.log_reader import LOST, LogReader
 from console.runtimes.embedded.rotation import KEPT, open_log, rotate_if_large, rotated
 from console.runtimes.log_lines import CUT_MARK, LONGEST_LINE_BYTES, decode, parse
 
@@ -171,3 +171,66 @@ def test_a_replica_that_appears_is_followed_too(tmp_path: Path) -> None:
     layout.log("new-1").write_text("hello\n")
     found = next(line for line in islice(lines, 50) if line is not None)
     assert (found.replica, found.service, found.text) == ("new-1", "new", "hello")
+
+
+def test_several_rotations_between_two_looks_lose_no_line(tmp_path: Path) -> None:
+    log = tmp_path / "app-1.log"
+    with os.fdopen(open_log(log), "ab", buffering=0) as writer:
+        writer.write(b"zero\n")
+        follower = LogFollower(log, 0)
+        assert follower.read() == [b"zero"]
+        for number in range(3):
+            writer.write(b"line %d\n" % (2 * number))
+            assert rotate_if_large(log, maximum_bytes=1)
+            # Longer than what was there before, so that its size tells nothing.
+            writer.write(b"line %d, which is long\n" % (2 * number + 1))
+    seen = follower.read()
+    assert seen == [
+        b"line 0", b"line 1, which is long", b"line 2", b"line 3, which is long",
+        b"line 4", b"line 5, which is long",
+    ]  # fmt: skip
+    assert not follower.take_lost()
+    assert follower.read() == []
+
+
+def test_what_was_rotated_away_unread_is_told(tmp_path: Path) -> None:
+    layout = Layout(tmp_path)
+    layout.logs.mkdir(parents=True)
+    log = layout.log("app-1")
+    log.write_text("begin\n")
+    lines = LogReader(layout, lambda replica: replica[:-2]).read(LogRequest(follow=True))
+    assert next(line.text for line in islice(lines, 50) if line is not None) == "begin"
+    assert next(lines) is None
+    with os.fdopen(open_log(log), "ab", buffering=0) as writer:
+        for number in range(KEPT + 3):
+            writer.write(b"line %d\n" % number)
+            assert rotate_if_large(log, maximum_bytes=1)
+        writer.write(b"last\n")
+    found = [line.text for line in islice(lines, KEPT + 2) if line is not None]
+    assert found[-1] == LOST
+    assert found[:-1] == [*(f"line {n}" for n in range(3, KEPT + 3)), "last"]
+
+
+def test_a_time_long_past_is_read_alone(tmp_path: Path) -> None:
+    layout = Layout(tmp_path)
+    layout.logs.mkdir(parents=True)
+    written = [f"2026-01-01 00:{n:02}:00 UTC LOG: {n}.\n  more of {n}\n" for n in range(60)]
+    rotated(layout.log("a-1"), 1).write_text("".join(written[:30]))
+    layout.log("a-1").write_text("".join(written[30:]))
+    reader = LogReader(layout, lambda replica: replica[:-2])
+    at = datetime(2026, 1, 1, 0, 20, tzinfo=UTC)
+    request = LogRequest(tail=3, until=at, follow=True)
+    assert [line.text[-4:] for line in reader.read(request) if line] == ["f 19", " 20.", "f 20"]
+    request = LogRequest(tail=100, since=at, until=at.replace(minute=22))
+    assert len(list(reader.read(request))) == 6
+
+
+def test_a_readable_line_keeps_what_was_written(tmp_path: Path) -> None:
+    layout = Layout(tmp_path)
+    layout.logs.mkdir(parents=True)
+    layout.log("a-1").write_text('{"event": "done", "n": 3}\nplain\n')
+    lines = list(LogReader(layout, lambda replica: replica[:-2]).read(LogRequest()))
+    assert [(line.text, line.raw) for line in lines if line] == [
+        ("done n=3", '{"event": "done", "n": 3}'),
+        ("plain", None),
+    ]

@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from console.cli.logs import build_filter, severity, without_controls
+from console.cli.logs import build_filter, without_controls
 from console.domain.duration import parse_duration
+from console.domain.logs import Records, severity
 from console.errors import UsageError
 from console.ports import LogLine, LogRequest
 from tests.unit.test_status import Bench
@@ -167,9 +168,9 @@ def test_a_level_nobody_knows_counts_as_info() -> None:
     line = LogLine("a-1", "a", None, "NOTICE", "x")
 
     assert severity("") == severity("info") == severity(line.level)
-    assert build_filter("info", None, errors=False).wants(line)
+    assert build_filter((), "info", None, 0, errors=False).hits(Records().entry(line))
     with pytest.raises(UsageError):
-        build_filter("loud", None, errors=False)
+        build_filter((), "loud", None, 0, errors=False)
 
 
 @pytest.mark.parametrize(

@@ -7,14 +7,17 @@ import heapq
 import selectors
 import socket
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
+from typing import TypeAlias
 
+from console.domain.logs import Records
 from console.errors import ConsoleError, Unreachable
 from console.ports import LogLine, LogRequest
 from console.runtimes.compose.containers import Container
 from console.runtimes.compose.wire import API_VERSION, BLOCK_BYTES, LineSplitter, open_stream
-from console.runtimes.log_lines import decode, parse
+from console.runtimes.log_lines import decode, line_of, parse
 
 QUIET_SECONDS = 0.2
 #: How often a follower looks for containers that are new or run again.
@@ -44,7 +47,7 @@ class LogReader:
         wanted = self._wanted(request)
         begun_at = time.time()
         streams = [
-            self._past(name, container, request)
+            _last_of(self._past(name, container, request), request)
             for name, container in wanted
             if request.tail > 0 and container.state != "created"
         ]
@@ -52,7 +55,7 @@ class LogReader:
         for _, stamp, line in heapq.merge(*streams, key=lambda item: item[0]):
             last[line.replica] = stamp
             yield line
-        if request.follow:
+        if request.follow and request.until is None:
             yield from self._follow(request, begun_at, last)
 
     def _wanted(self, request: LogRequest) -> list[tuple[str, Container]]:
@@ -72,6 +75,10 @@ class LogReader:
         query = {"tail": str(request.tail)}
         if request.since is not None:
             query["since"] = f"{request.since.timestamp():.9f}"
+        if request.until is not None:
+            # The engine counts the last lines first and then leaves out the younger ones.
+            query |= {"tail": "all", "until": f"{request.until.timestamp():.9f}"}
+        records = Records()
         latest = LONG_AGO
         try:
             stream, block = self._open(container, query)
@@ -87,7 +94,9 @@ class LogReader:
             while True:
                 for raw in splitter.feed(block):
                     stamp, line = _line(name, container.service, raw)
-                    latest = max(latest, line.at or LONG_AGO)
+                    # A traceback is sorted in whole, where it began.
+                    if not records.entry(line).continues:
+                        latest = max(latest, line.at or LONG_AGO)
                     yield latest, stamp, line
                 try:
                     block = stream.recv(BLOCK_BYTES)
@@ -177,6 +186,8 @@ class _Followed:
         self.container = container
         self.socket = stream
         self._first = first
+        self._records = Records()
+        self._latest = LONG_AGO
         self._splitter = LineSplitter(framed=not container.tty)
 
     def take_first(self, last: dict[str, str]) -> list[tuple[datetime, LogLine]]:
@@ -208,8 +219,18 @@ class _Followed:
             if stamp and stamp <= before:
                 continue
             last[self.name] = stamp or before
-            lines.append((line.at or LONG_AGO, line))
+            if not self._records.entry(line).continues:
+                self._latest = line.at or LONG_AGO
+            lines.append((self._latest, line))
         return lines
+
+
+_Timed: TypeAlias = tuple[datetime, str, LogLine]
+
+
+def _last_of(lines: Iterator[_Timed], request: LogRequest) -> Iterator[_Timed]:
+    """Return the last of *lines* where the engine could not be asked for these alone."""
+    return lines if request.until is None else iter(deque(lines, maxlen=request.tail))
 
 
 def _close_all(followed: dict[str, _Followed]) -> None:
@@ -226,8 +247,9 @@ def _line(name: str, service: str, raw: bytes) -> tuple[str, LogLine]:
     except ValueError:
         _, level, said = parse(decode(raw))
         return "", LogLine(name, service, None, level, said)
-    _, level, said = parse(decode(words))
-    return text, LogLine(name, service, at.replace(tzinfo=UTC), level, said)
+    written = decode(words)
+    _, level, said = parse(written)
+    return text, line_of(name, service, at.replace(tzinfo=UTC), level, said, written)
 
 
 def _since(stamp: str | None, begun_at: float) -> str:

@@ -11,12 +11,16 @@ from pathlib import Path
 from console.ports import LogLine, LogRequest
 from console.runtimes.embedded.layout import Layout
 from console.runtimes.embedded.log_files import LogFollower, read_tail
-from console.runtimes.log_lines import decode, parse
+from console.runtimes.log_lines import decode, line_of, parse
 
 FOLLOW_SECONDS = 0.1
 QUIET_SECONDS = 0.2
 #: Sorts what carries no time before everything else.
 LONG_AGO = datetime.min.replace(tzinfo=UTC)
+#: More lines than the parts of a log that are kept can hold.
+EVERYTHING = 10**9
+#: Said in the place of lines that came faster than they could be read.
+LOST = "lines are missing here: the log was rotated away faster than it was read"
 
 
 class LogReader:
@@ -37,13 +41,16 @@ class LogReader:
         followers: dict[str, LogFollower] = {}
         streams = []
         for replica, path in self._files(request):
-            raw, end = read_tail(path, request.tail)
+            everything = request.until is not None and request.tail > 0
+            raw, end = read_tail(path, EVERYTHING if everything else request.tail)
+            if request.until is not None:
+                raw = raw[: _place_after(raw, request.until)][-request.tail :]
             followers[replica] = LogFollower(path, end)
             streams.append(self._timed(replica, raw))
         for at, line in heapq.merge(*streams, key=lambda pair: pair[0]):
             if request.since is None or at >= request.since:
                 yield line
-        if request.follow:
+        if request.follow and request.until is None:
             yield from self._follow(request, followers)
 
     def _follow(
@@ -59,13 +66,17 @@ class LogReader:
             for _, line in heapq.merge(*streams, key=lambda pair: pair[0]):
                 found = True
                 yield line
+            for replica, follower in followers.items():
+                if follower.take_lost():
+                    yield LogLine(replica, self._service_of(replica), None, "warning", LOST)
             now = time.monotonic()
             if found:
                 last_sign = now
             elif now - last_sign >= QUIET_SECONDS:
                 last_sign = now
                 yield None
-            time.sleep(FOLLOW_SECONDS)
+            if not any(follower.more for follower in followers.values()):
+                time.sleep(FOLLOW_SECONDS)
 
     def _timed(self, replica: str, raw: list[bytes]) -> list[tuple[datetime, LogLine]]:
         """Return lines with the time to sort them by: their own, else the one before."""
@@ -73,10 +84,11 @@ class LogReader:
         timed: list[tuple[datetime, LogLine]] = []
         latest = LONG_AGO
         for line in raw:
-            at, level, text = parse(decode(line))
+            decoded = decode(line)
+            at, level, text = parse(decoded)
             # Never back: within one log the order of writing is the truth.
             latest = max(latest, at) if at is not None else latest
-            timed.append((latest, LogLine(replica, service, at, level, text)))
+            timed.append((latest, line_of(replica, service, at, level, text, decoded)))
         return timed
 
     def _files(self, request: LogRequest) -> list[tuple[str, Path]]:
@@ -87,3 +99,18 @@ class LogReader:
             if not wanted or replica in wanted or self._service_of(replica) in wanted:
                 found.append((replica, path))
         return found
+
+
+def _place_after(raw: list[bytes], until: datetime) -> int:
+    """Return how many of *raw* were said until then; without a time: with the one before."""
+    low, high = 0, len(raw)
+    while low < high:
+        middle = (low + high) // 2
+        place, at = middle, None
+        while place >= low and (at := parse(decode(raw[place]))[0]) is None:
+            place -= 1
+        if at is None or at <= until:
+            low = middle + 1
+        else:
+            high = place
+    return low

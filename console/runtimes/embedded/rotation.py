@@ -8,6 +8,7 @@ they append (``O_APPEND``), so that after the cut they go on at the beginning.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 from pathlib import Path
@@ -45,11 +46,13 @@ def rotate_if_large(path: Path, maximum_bytes: int = MAXIMUM_BYTES, kept: int = 
             return False
     except FileNotFoundError:
         return False
-    for number in range(kept, 1, -1):
-        older = rotated(path, number - 1)
-        if older.exists():
-            older.replace(rotated(path, number))
     with path.open("r+b") as source:
+        # Who follows must not look at files that are being moved; gone with this process.
+        fcntl.flock(source, fcntl.LOCK_EX)
+        for number in range(kept, 1, -1):
+            older = rotated(path, number - 1)
+            if older.exists():
+                older.replace(rotated(path, number))
         try:
             with rotated(path, 1).open("wb") as target:
                 while source.tell() < os.fstat(source.fileno()).st_size:
