@@ -119,6 +119,14 @@ class StepKind(Protocol):
     def name(self) -> str:
         """As in :attr:`console.domain.plans.Step.kind`."""
 
+    @property
+    def sources(self) -> Collection[str] | None:
+        """
+        Name the sources that ``observe`` needs read anew; None for all.
+
+        Looks are many, and whatever is read in vain makes each of them longer.
+        """
+
     def observe(self, step: Step, snapshot: Snapshot) -> Observation:
         """Tell from one snapshot whether the step's effect is already true."""
 

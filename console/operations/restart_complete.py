@@ -66,10 +66,10 @@ def plan_complete_restart(request: PlanRequest) -> Plan:
     page = has_page(request) and not request.snapshot.maintenance
     steps, undo = _show_page(request, everything) if page else ([], [])
     recovered: list[Step] = []
-    for service, replica in stopped:
-        steps += _stop(request, service, replica)
+    steps += _pause(request, stopped)
+    steps += [_stop(request, service, replica) for service, replica in stopped]
+    steps += _restart(request, ground)
     for service, replica in ground:
-        steps += _restart(request, service, replica)
         recovered.append(_recover(request, service, replica, f"restart-{replica.name}"))
     for service, replica in reversed(stopped):
         steps += [start_step(request, service, replica.name)]
@@ -78,8 +78,8 @@ def plan_complete_restart(request: PlanRequest) -> Plan:
     for service, replica in reversed(stopped):
         steps += [gate_step(request, service, replica.name)]
         recovered.append(_recover(request, service, replica, f"start-{replica.name}"))
+    steps += _restart(request, proxies)
     for service, replica in proxies:
-        steps += _restart(request, service, replica)
         recovered.append(_recover(request, service, replica, f"restart-{replica.name}"))
     if page:
         steps.append(switch_step(request, on=False))
@@ -114,24 +114,29 @@ def _show_page(request: PlanRequest, everything: Replicas) -> tuple[list[Step], 
     return [on, drain_requests_step(LIMIT_SECONDS, until)], [off]
 
 
-def _stop(request: PlanRequest, service: Service, replica: Replica) -> list[Step]:
-    previous = _process_of(replica)
-    worker = drains_by_celery(service)
-    steps = []
-    runs = replica.state is ReplicaState.RUNNING and replica.health is Health.HEALTHY
-    if worker and runs and request.snapshot.source_is_fresh(BROKER_SOURCE):
-        steps.append(pause_step(replica.name, previous))
-    grace = WORKER_GRACE_SECONDS if worker else GRACE_SECONDS
+def _pause(request: PlanRequest, replicas: Replicas) -> list[Step]:
+    """Return the steps after which no worker takes a task any more, where they can be asked."""
+    if not request.snapshot.source_is_fresh(BROKER_SOURCE):
+        return []
     return [
-        *steps,
-        stop_step(request, replica.name, risk=Risk.HIGH, grace_seconds=grace, previous=previous),
+        pause_step(replica.name, _process_of(replica))
+        for service, replica in replicas
+        if drains_by_celery(service)
+        and replica.state is ReplicaState.RUNNING
+        and replica.health is Health.HEALTHY
     ]
 
 
-def _restart(request: PlanRequest, service: Service, replica: Replica) -> list[Step]:
+def _stop(request: PlanRequest, service: Service, replica: Replica) -> Step:
+    grace = WORKER_GRACE_SECONDS if drains_by_celery(service) else GRACE_SECONDS
+    previous = _process_of(replica)
+    return stop_step(request, replica.name, risk=Risk.HIGH, grace_seconds=grace, previous=previous)
+
+
+def _restart(request: PlanRequest, replicas: Replicas) -> list[Step]:
     return [
-        restart_step(request, replica, _process_of(replica), Risk.HIGH),
-        gate_step(request, service, replica.name),
+        *(restart_step(request, r, _process_of(r), Risk.HIGH) for _, r in replicas),
+        *(gate_step(request, service, r.name) for service, r in replicas),
     ]
 
 

@@ -12,18 +12,18 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import groupby
 
 from console.domain.lifecycle import EXIT_CODES, ways_on
 from console.domain.operations import Change, Operation, OperationState, StepPhase
 from console.domain.plans import Step
-from console.domain.snapshot import Snapshot
 from console.domain.text import plain_text
 from console.errors import ConsoleError
 from console.operations import crash
 from console.operations.actor import current_actor
 from console.operations.asking import Asking
 from console.operations.lock import OperationLock
-from console.operations.stepping import StepFailed, Stepper
+from console.operations.stepping import Observe, StepFailed, Stepper
 from console.operations.world import RUNTIME_SOURCE, difference
 from console.ports import Clock, Journal, StepKind
 
@@ -55,7 +55,7 @@ class Runner:
     Args:
         journal: Where every step is recorded.
         kinds: Step kinds by name.
-        observe: Takes a new snapshot; may raise Unreachable.
+        observe: Takes a new snapshot, sources by name, None for all; may raise Unreachable.
         clock: Time.
         lock: Held from the first to the last write.
         crash_at: Called at each boundary of each step.
@@ -70,7 +70,7 @@ class Runner:
         *,
         journal: Journal,
         kinds: Mapping[str, StepKind],
-        observe: Callable[[], Snapshot],
+        observe: Observe,
         clock: Clock,
         lock: OperationLock,
         crash_at: crash.CrashPoint = crash.never,
@@ -130,9 +130,7 @@ class Runner:
         try:
             if all(step.phase is StepPhase.PENDING for step in operation.steps):
                 self._check_world(operation)
-            for seq, step in enumerate(operation.plan.steps, 1):
-                self._check(operation.id)
-                self._do_step(operation, seq, step, lambda: self._check(operation.id))
+            self._do_steps(operation, operation.plan.steps, 1, lambda: self._check(operation.id))
             self._check(operation.id)
             # What a person decided to go on without is not looked for again.
             self._verify([s for s in operation.plan.steps if s.name not in self._decided])
@@ -155,7 +153,7 @@ class Runner:
         deadline = self._clock.monotonic() + self._settle_seconds
         while True:
             try:
-                snapshot = self._observe()
+                snapshot = self._observe({RUNTIME_SOURCE})
                 unseen = not snapshot.source_is_fresh(RUNTIME_SOURCE)
                 why = "the runtime does not answer"
             except ConsoleError as error:
@@ -189,18 +187,14 @@ class Runner:
                 if record.phase is not StepPhase.PENDING
             }
         undo = operation.plan.undo
+
+        def undone(step: Step) -> None:
+            if step.undoes in begun and step.undoes in forward:
+                seq, words = forward[step.undoes], f"by {step.name}"
+                self._record(operation.id, seq, step.undoes, StepPhase.UNDONE, words)
+
         try:
-            for seq, step in enumerate(undo, len(forward) + 1):
-                self._check_stop()
-                self._do_step(operation, seq, step, self._check_stop)
-                if step.undoes in begun and step.undoes in forward:
-                    self._record(
-                        operation.id,
-                        forward[step.undoes],
-                        step.undoes,
-                        StepPhase.UNDONE,
-                        f"by {step.name}",
-                    )
+            self._do_steps(operation, undo, len(forward) + 1, self._check_stop, undone)
             self._verify(undo)
         except StepFailed as failure:
             return self._finish(
@@ -217,41 +211,56 @@ class Runner:
             verified=state is OperationState.UNDONE,
         )
 
-    # One step ----------------------------------------------------------------
+    # Steps -------------------------------------------------------------------
 
-    def _do_step(
-        self, operation: Operation, seq: int, step: Step, check: Callable[[], None]
+    def _do_steps(
+        self,
+        operation: Operation,
+        steps: Sequence[Step],
+        first_seq: int,
+        check: Callable[[], None],
+        done: Callable[[Step], None] = lambda _: None,
     ) -> None:
-        self._record(operation.id, seq, step.name, StepPhase.INTENT, step.command)
-        self._crash_at(step.name, "before")
-        try:
-            acted, detail = self._make_true(operation, seq, step, check)
-        except StepFailed as failure:
-            self._record(operation.id, seq, step.name, StepPhase.FAILED, str(failure))
-            raise
-        except _Cancelled:
-            self._record(operation.id, seq, step.name, StepPhase.FAILED, "cancelled")
-            raise
-        self._crash_at(step.name, "after")
-        phase = StepPhase.DONE if acted else StepPhase.SKIPPED
-        self._record(operation.id, seq, step.name, phase, detail)
+        """Do all steps in order; consecutive ones of one kind side by side."""
+        for _, run in groupby(enumerate(steps, first_seq), lambda numbered: _side(numbered[1])):
+            self._do_run(operation, {step.name: (seq, step) for seq, step in run}, check, done)
 
-    def _make_true(
-        self, operation: Operation, seq: int, step: Step, check: Callable[[], None]
-    ) -> tuple[bool, str]:
-        """Make it true, or have a person decide to go on without."""
+    def _do_run(
+        self,
+        operation: Operation,
+        run: Mapping[str, tuple[int, Step]],
+        check: Callable[[], None],
+        done: Callable[[Step], None],
+    ) -> None:
+        under_way: list[str] = []
+        try:
+            with self._stepper.together(operation.id) as together:
+                for name, (seq, step) in run.items():
+                    check()
+                    self._record(operation.id, seq, name, StepPhase.INTENT, step.command)
+                    under_way.append(name)
+                    self._crash_at(name, "before")
+                    together.begin(step, self._asking(operation, seq, step))
+                for step, acted, detail in together.ended(check):
+                    self._crash_at(step.name, "after")
+                    phase = StepPhase.DONE if acted else StepPhase.SKIPPED
+                    self._record(operation.id, run[step.name][0], step.name, phase, detail)
+                    under_way.remove(step.name)
+                    self._decided.update(together.decided)
+                    done(step)
+        except (StepFailed, _Cancelled) as end:
+            for name in under_way:
+                words = str(end) if isinstance(end, StepFailed) else "cancelled"
+                self._record(operation.id, run[name][0], name, StepPhase.FAILED, words)
+            raise
+
+    def _asking(self, operation: Operation, seq: int, step: Step) -> Asking | None:
+        """Return what has a person decide to go on without *step*; None where it asks nothing."""
         if step.question is None:
-            return self._stepper.make_true(step, operation.id, check)
-        asking = Asking(
+            return None
+        return Asking(
             self._journal, self._clock, operation, seq, step, step.question, self._recording
         )
-        if asking.went_on is None:
-            acted, detail = self._stepper.make_true(step, operation.id, check, asking)
-        else:
-            acted, detail = False, f"answered {asking.went_on}"
-        if asking.decided:
-            self._decided.add(step.name)
-        return acted, detail
 
     def _verify(self, steps: Sequence[Step]) -> None:
         """Observe every step's effect once more, all in one snapshot."""
@@ -269,7 +278,7 @@ class Runner:
         if not steps:
             return None
         try:
-            snapshot = self._observe()
+            snapshot = self._stepper.look(steps)
         except ConsoleError as error:
             return StepFailed(steps[-1], f"could not be verified: {error.message}")
         for step in steps:
@@ -359,3 +368,8 @@ class Runner:
             )
         self._tell(f"{operation.id} {state.value}: {message}")
         return code
+
+
+def _side(step: Step) -> tuple[str, str]:
+    """Return what consecutive steps that go side by side have in common; who asks goes alone."""
+    return step.kind, step.name if step.question is not None else ""

@@ -1,13 +1,14 @@
 """
 Scale: more or fewer replicas of some services.
 
-Up, everything is started at once and then waited for.  Down, replicas leave one
-after the other, the idlest first, and a worker is drained before it is stopped; of
-several, all stop taking tasks first.
+Up, everything is started at once and then waited for.  Down, the idlest replicas
+leave, side by side: a worker is drained before it is stopped, and what the proxy sends
+requests to is taken out and finishes them first.  Gradually, one leaves after the other.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from console.capabilities import RemovesReplica, StartsReplicas
@@ -26,7 +27,6 @@ from console.operations.making import (
     gate_step,
     is_routed,
     not_supported,
-    pause_step,
     route_step,
     start_step,
     stop_step,
@@ -213,55 +213,55 @@ def _up(request: PlanRequest, target: _Target) -> tuple[list[Step], list[Step], 
     names = request.runtime.replica_names(service.name, target.added, taken)
     starts = [start_step(request, service, name) for name in names]
     gates = [gate_step(request, service, name) for name in names]
-    routed = is_routed(request, service)
-    if routed:
-        gates += [route_step(request, name) for name in names]
+    last_first = names[::-1]
     back: list[Step] = []
-    for name in reversed(names):
-        if routed:
-            back.append(unroute_step(request, name, undoes=f"route-{name}"))
-        if drains_by_celery(service):
-            back.append(drain_step(name, undoes=f"gate-{name}"))
-        back.append(stop_step(request, name, risk=Risk.LOW, undoes=f"start-{name}"))
+    if is_routed(request, service):
+        gates += [route_step(request, name) for name in names]
+        back += [unroute_step(request, name, undoes=f"route-{name}") for name in last_first]
+    if drains_by_celery(service):
+        back += [drain_step(name, undoes=f"gate-{name}") for name in last_first]
+    back += [stop_step(request, name, risk=Risk.LOW, undoes=f"start-{name}") for name in last_first]
     return starts, gates, back
 
 
 def _down(request: PlanRequest, target: _Target) -> tuple[list[Step], list[Step]]:
     """Return removals and the way back."""
     service = target.service
-    emergency = bool(request.wish.get("emergency"))
-    drained = drains_by_celery(service) and not emergency
+    drained = drains_by_celery(service) and not request.wish.get("emergency")
     routed = is_routed(request, service)
     leaving = sorted(target.present, key=_least_missed)[: target.removed]
     steps: list[Step] = []
-    back: list[Step] = []
-    if drained and len(leaving) > 1 and not request.wish.get("gradual"):
-        # They finish what they hold side by side, not one after the other.
-        steps += [pause_step(replica.name) for replica in leaving]
-    for number, replica in enumerate(leaving, 1):
-        if drained:
-            steps.append(drain_step(replica.name))
-        if routed:
-            steps.append(unroute_step(request, replica.name, wait=not emergency))
-        steps.append(
-            stop_step(
-                request,
-                replica.name,
-                risk=Risk.LOW if drained or service.role is Role.APP else Risk.MEDIUM,
-                grace_seconds=EMERGENCY_GRACE_SECONDS if emergency else GRACE_SECONDS,
-            )
-        )
-        if request.wish.get("gradual") and number < len(leaving):
-            steps.append(_watch_step(request, target, number))
-    for replica in reversed(leaving):
-        back.append(start_step(request, service, replica.name, undoes=f"stop-{replica.name}"))
-    for replica in reversed(leaving):
-        if drained:
-            back.append(undrain_step(replica.name, undoes=f"drain-{replica.name}"))
-        back.append(gate_step(request, service, replica.name))
-        if routed:
-            back.append(route_step(request, replica.name, undoes=f"unroute-{replica.name}"))
+    if request.wish.get("gradual"):
+        for number, replica in enumerate(leaving, 1):
+            steps += _leave(request, target, [replica])
+            if number < len(leaving):
+                steps.append(_watch_step(request, target, number))
+    else:
+        steps = _leave(request, target, leaving)
+    names = [replica.name for replica in reversed(leaving)]
+    back = [start_step(request, service, name, undoes=f"stop-{name}") for name in names]
+    if drained:
+        back += [undrain_step(name, undoes=f"drain-{name}") for name in names]
+    back += [gate_step(request, service, name) for name in names]
+    if routed:
+        back += [route_step(request, name, undoes=f"unroute-{name}") for name in names]
     return steps, back
+
+
+def _leave(request: PlanRequest, target: _Target, leaving: Sequence[Replica]) -> list[Step]:
+    """Return the steps with which *leaving* leave, side by side."""
+    service = target.service
+    emergency = bool(request.wish.get("emergency"))
+    drained = drains_by_celery(service) and not emergency
+    steps: list[Step] = []
+    if drained:
+        steps += [drain_step(replica.name) for replica in leaving]
+    if is_routed(request, service):
+        steps += [unroute_step(request, r.name, wait=not emergency) for r in leaving]
+    risk = Risk.LOW if drained or service.role is Role.APP else Risk.MEDIUM
+    grace = EMERGENCY_GRACE_SECONDS if emergency else GRACE_SECONDS
+    steps += [stop_step(request, r.name, risk=risk, grace_seconds=grace) for r in leaving]
+    return steps
 
 
 def _watch_step(request: PlanRequest, target: _Target, removed: int) -> Step:

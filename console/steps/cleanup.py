@@ -27,6 +27,7 @@ class RemoveImage:
     """Arguments: ``image``, its name with the tag, or its id."""
 
     name = "remove_image"
+    sources = ()
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
@@ -45,6 +46,7 @@ class RemoveBuildCache:
     """No arguments."""
 
     name = "remove_build_cache"
+    sources = ()
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
@@ -63,6 +65,7 @@ class RemoveLogs:
     """Arguments: ``logs``, names below the state directory."""
 
     name = "remove_logs"
+    sources = ()
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
@@ -89,6 +92,7 @@ class PackCheckpoints:
     """
 
     name = "pack_checkpoints"
+    sources = ()
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime

@@ -11,7 +11,13 @@ from console.domain.services import Health, ReplicaState
 from console.domain.snapshot import Snapshot
 from console.ports import Runtime
 from console.steps.executing import execute
-from console.steps.seeing import BROKER_SOURCE, is_new_process, replica_or_unknown
+from console.steps.seeing import (
+    BROKER_SOURCE,
+    HEALTH_SOURCES,
+    RUNTIME_SOURCE,
+    is_new_process,
+    replica_or_unknown,
+)
 
 
 class DrainReplica:
@@ -21,6 +27,7 @@ class DrainReplica:
     """
 
     name = "drain_replica"
+    sources = (RUNTIME_SOURCE, BROKER_SOURCE)
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
@@ -62,6 +69,7 @@ class UndrainReplica:
     """Arguments: ``replica``, ``command``."""
 
     name = "undrain_replica"
+    sources = HEALTH_SOURCES
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime

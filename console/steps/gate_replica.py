@@ -7,7 +7,7 @@ from console.domain.services import Health, ReplicaState
 from console.domain.snapshot import Snapshot
 from console.ports import Runtime
 from console.steps.executing import execute
-from console.steps.seeing import BROKER_SOURCE, replica_or_unknown
+from console.steps.seeing import BROKER_SOURCE, HEALTH_SOURCES, replica_or_unknown
 
 
 class GateReplica:
@@ -22,6 +22,7 @@ class GateReplica:
     """
 
     name = "gate_replica"
+    sources = HEALTH_SOURCES
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime

@@ -8,13 +8,14 @@ from console.domain.services import Limits
 from console.domain.snapshot import Snapshot
 from console.errors import NotSupported
 from console.ports import Runtime
-from console.steps.seeing import replica_or_unknown
+from console.steps.seeing import RUNTIME_SOURCE, replica_or_unknown
 
 
 class LimitReplica:
     """Arguments: ``replica``, ``limits`` (by field of Limits; None is left as it is)."""
 
     name = "limit_replica"
+    sources = (RUNTIME_SOURCE,)
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime

@@ -17,6 +17,7 @@ class SwitchMaintenance:
     """
 
     name = "switch_maintenance"
+    sources = (RUNTIME_SOURCE,)
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
@@ -49,6 +50,7 @@ class DrainRequests:
     """
 
     name = "drain_requests"
+    sources = (RUNTIME_SOURCE, METRICS_SOURCE)
 
     def observe(self, step: Step, snapshot: Snapshot) -> Observation:
         """Hold once the application, asked after the page was shown, is at no request."""

@@ -8,7 +8,7 @@ from console.domain.services import ReplicaState
 from console.domain.snapshot import Snapshot
 from console.errors import NotSupported
 from console.ports import Runtime
-from console.steps.seeing import is_new_process, replica_or_unknown
+from console.steps.seeing import RUNTIME_SOURCE, is_new_process, replica_or_unknown
 
 
 class RestartReplica:
@@ -20,6 +20,7 @@ class RestartReplica:
     """
 
     name = "restart_replica"
+    sources = (RUNTIME_SOURCE,)
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime

@@ -8,13 +8,14 @@ from console.domain.services import Route
 from console.domain.snapshot import Snapshot
 from console.errors import NotSupported
 from console.ports import Runtime
-from console.steps.seeing import is_new_process, replica_or_unknown
+from console.steps.seeing import RUNTIME_SOURCE, is_new_process, replica_or_unknown
 
 
 class RouteReplica:
     """Arguments: ``replica``; ``hold_seconds`` until the proxy has looked its name up."""
 
     name = "route_replica"
+    sources = (RUNTIME_SOURCE,)
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
@@ -42,6 +43,7 @@ class UnrouteReplica:
     """
 
     name = "unroute_replica"
+    sources = (RUNTIME_SOURCE,)
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime

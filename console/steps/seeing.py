@@ -9,6 +9,8 @@ from console.domain.snapshot import Snapshot
 RUNTIME_SOURCE = "runtime"
 BROKER_SOURCE = "broker"
 METRICS_SOURCE = "metrics"
+#: All that a verdict on health draws on: see :mod:`console.domain.health`.
+HEALTH_SOURCES = (RUNTIME_SOURCE, "health", BROKER_SOURCE, "database")
 
 
 def replica_or_unknown(step: Step, snapshot: Snapshot) -> Replica | Observation | None:

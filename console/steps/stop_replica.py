@@ -7,13 +7,14 @@ from console.domain.plans import Observation, Step, require_text
 from console.domain.snapshot import Snapshot
 from console.errors import NotSupported
 from console.ports import Runtime
-from console.steps.seeing import is_new_process, replica_or_unknown
+from console.steps.seeing import RUNTIME_SOURCE, is_new_process, replica_or_unknown
 
 
 class StopReplica:
     """Arguments: ``replica``, ``grace_seconds``; ``previous`` where it is started again."""
 
     name = "stop_replica"
+    sources = (RUNTIME_SOURCE,)
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime

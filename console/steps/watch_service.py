@@ -19,6 +19,7 @@ class WatchService:
     """
 
     name = "watch_service"
+    sources = None
 
     def observe(self, step: Step, snapshot: Snapshot) -> Observation:
         """

@@ -14,6 +14,7 @@ class WriteSettings:
     """Arguments: ``values`` by name, None for one that is not to be set."""
 
     name = "write_settings"
+    sources = (RUNTIME_SOURCE,)
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime

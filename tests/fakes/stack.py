@@ -8,7 +8,7 @@ runs, stops taking tasks when drained, and a new process takes them again.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import timedelta
 
@@ -35,6 +35,9 @@ from tests.fakes.clock import FakeClock
 from tests.fakes.runtime import PRODUCT, FakeRuntime
 
 MIB = 1024**2
+SOURCES = ("runtime", "health", "broker", "database", "host", "metrics")
+#: Without one of these nothing tells how a replica is.
+HEALTH = {"health", "broker", "database"}
 
 
 class ModelStack(FakeRuntime):
@@ -67,9 +70,12 @@ class ModelStack(FakeRuntime):
 
     # What a collector sees ---------------------------------------------------
 
-    def snapshot(self) -> Snapshot:
+    def snapshot(self, names: Collection[str] | None = None) -> Snapshot:
+        """Return what is seen; of sources that are not among *names*, nothing."""
         if self.blind:
             raise Unreachable("nothing answers")
+        unread = {s: "not read yet" for s in SOURCES if names is not None and s not in names}
+        failed = unread | self.failed_sources
         topology = self.topology()
         page = topology.maintenance
         return Snapshot(
@@ -80,14 +86,14 @@ class ModelStack(FakeRuntime):
             overall=Overall.UNKNOWN,
             endpoints={},
             agent=self.agent,
-            services=tuple(self._see_service(fact) for fact in topology.services),
+            services=tuple(self._see_service(fact, unread) for fact in topology.services),
             queues=(),
-            metrics=Metrics(requests_in_flight=self.in_flight),
+            metrics=Metrics(requests_in_flight=None if "metrics" in unread else self.in_flight),
             sources=tuple(
-                SourceStatus(name, SourceState.FAILED, None, self.failed_sources[name])
-                if name in self.failed_sources
+                SourceStatus(name, SourceState.FAILED, None, failed[name])
+                if name in failed
                 else SourceStatus(name, SourceState.FRESH, 0.0, None)
-                for name in ("runtime", "health", "broker", "database", "host", "metrics")
+                for name in SOURCES
             ),
             host=self.host,
             settings=topology.settings,
@@ -152,8 +158,8 @@ class ModelStack(FakeRuntime):
         self.time.advance(1)
         return replace(started, started_at=self.time.now() - timedelta(seconds=0.5))
 
-    def _see_service(self, fact: ServiceFact) -> Service:
-        replicas = tuple(self._see_replica(fact, r) for r in fact.replicas)
+    def _see_service(self, fact: ServiceFact, unread: Collection[str]) -> Service:
+        replicas = tuple(self._see_replica(fact, r, unread) for r in fact.replicas)
         ready = sum(r.health is Health.HEALTHY for r in replicas)
         return Service(
             name=fact.name,
@@ -174,15 +180,19 @@ class ModelStack(FakeRuntime):
             limits=fact.limits,
         )
 
-    def _see_replica(self, service: ServiceFact, fact: ReplicaFact) -> Replica:
+    def _see_replica(
+        self, service: ServiceFact, fact: ReplicaFact, unread: Collection[str]
+    ) -> Replica:
         runs = fact.state is ReplicaState.RUNNING
         beats = runs and service.role is Role.WORKER and fact.name not in self.unwell
+        beats = beats and "broker" not in unread
         well = runs and fact.name not in self.unwell
+        health = Health.HEALTHY if well else Health.UNHEALTHY
         return Replica(
             id=fact.id,
             name=fact.name,
             state=fact.state,
-            health=Health.HEALTHY if well else Health.UNHEALTHY,
+            health=health if HEALTH.isdisjoint(unread) else Health.UNKNOWN,
             reason="" if well else "does not answer",
             release=fact.release,
             started_at=fact.started_at,

@@ -13,6 +13,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,8 @@ from tests.stack import wait_for
 #: Which replicas there are and whether they take tasks, with their limits, and what is
 #: set: what an operation may change.
 World = dict[str, list[tuple[str, bool | None]]]
+#: What tells it.
+LOOKED_AT = ("runtime", "broker")
 
 
 @dataclass
@@ -39,15 +42,28 @@ class FaultHarness:
     Args:
         engine: Of the stack.
         seconds: How long one operation may take.
+        prepare: Makes anew what an operation takes away for good, before each plan.
+        told: Says what else an operation may change.
     """
 
     engine: Engine
     seconds: float = 60.0
+    prepare: Callable[[], None] = lambda: None
+    told: Callable[[], list[str]] = list
+
+    def __post_init__(self) -> None:
+        self._events_before = 0
 
     # One operation ---------------------------------------------------------
 
+    def plan(self, verb: str, wish: dict[str, Json]) -> Plan:
+        """Plan *verb* on the stack as it is."""
+        self.prepare()
+        return self.engine.plan(verb, wish)
+
     def run(self, plan: Plan, crash_at: str = "") -> Operation:
         """Submit *plan* and wait until its runner has ended."""
+        self._events_before = 0
         with crashing(crash_at):
             try:
                 operation_id = self.engine.submit(plan, "fault test").id
@@ -66,6 +82,7 @@ class FaultHarness:
     def _continue(
         self, act: Callable[[str, str], None], operation: Operation, crash_at: str
     ) -> Operation:
+        self._events_before = self.engine.events(operation.id)[-1].event_id
         with crashing(crash_at):
             act(operation.id, "fault test")
         return self.ended(operation.id)
@@ -87,7 +104,7 @@ class FaultHarness:
 
     def world(self) -> World:
         """Observe anew."""
-        snapshot = self.engine.collector.collect()
+        snapshot = self.engine.collector.collect(LOOKED_AT)
         world: World = {
             service.name: sorted((r.name, r.accepting) for r in service.replicas)
             for service in snapshot.services
@@ -95,7 +112,7 @@ class FaultHarness:
         replicas = [r for s in snapshot.services for r in s.replicas]
         told = [f"{r.name} {r.limits}" for r in replicas]
         told += [f"{name}={value}" for name, value in snapshot.settings.items()]
-        return {**world, "limits and settings": [(text, None) for text in sorted(told)]}
+        return {**world, "further": [(text, None) for text in sorted(told + self.told())]}
 
     # The faults --------------------------------------------------------------
 
@@ -106,71 +123,65 @@ class FaultHarness:
         Returns:
             Number of crashes survived.
         """
+        first = self.plan(verb, wish)
         before = self.world()
-        plan = self.engine.plan(verb, wish)
-        assert plan.steps
-        clean = self.run(plan)
+        assert first.steps
+        clean = self.run(first)
         self._assert_ended(clean, OperationState.DONE)
         after = self.world()
         self._assert_ended(self.undo(clean), OperationState.UNDONE)
         assert self.world() == before
-        crashes = 0
-        for at in boundaries(plan.steps):
-            self._crash_and(self.resume, verb, wish, at, before, after)
-            self._crash_and(self.undo, verb, wish, at, before, after)
-            crashes += 2
-        for at in boundaries(plan.undo):
-            self._crash_the_undo(verb, wish, at, before, after)
-            crashes += 1
-        return crashes
+        for there, back in zip_longest(boundaries(first.steps), boundaries(first.undo)):
+            self._crash_on_the_way(verb, wish, there, back, before, after)
+            if there is not None:
+                crashed = self._crashed(self.run(self.plan(verb, wish), there), there)
+                self._assert_ended(self.undo(crashed), OperationState.UNDONE)
+                assert self.world() == before, there
+        # There and on, there and back; back and on again, back and on back.
+        return 2 * len(boundaries(first.steps)) + 2 * len(boundaries(first.undo))
 
-    def _crash_and(
+    def _crash_on_the_way(
         self,
-        then: Callable[[Operation], Operation],
         verb: str,
         wish: dict[str, Json],
-        at: str,
+        there: str | None,
+        back: str | None,
         before: World,
         after: World,
     ) -> None:
-        plan = self.engine.plan(verb, wish)
-        crashed = self.run(plan, at)
-        self._assert_crashed(crashed, plan, at)
-        ended = then(crashed)
-        if then == self.resume:
-            self._assert_ended(ended, OperationState.DONE)
-            assert self.world() == after, at
-            ended = self.undo(ended)
-        self._assert_ended(ended, OperationState.UNDONE)
-        assert self.world() == before, at
-
-    def _crash_the_undo(
-        self, verb: str, wish: dict[str, Json], at: str, before: World, after: World
-    ) -> None:
-        plan = self.engine.plan(verb, wish)
-        done = self.run(plan)
-        self._assert_ended(done, OperationState.DONE)
-        crashed = self.undo(done, at)
-        self._assert_crashed(crashed, plan, at)
-        resumed = self.resume(crashed)
-        self._assert_ended(resumed, OperationState.DONE)
-        assert self.world() == after, at
-        crashed = self.undo(resumed, at)
-        self._assert_crashed(crashed, plan, at)
-        self._assert_ended(self.undo(crashed), OperationState.UNDONE)
-        assert self.world() == before, at
+        """Crash at *there*, go on to the end, crash at *back*, to the end again, and back."""
+        operation = self.run(self.plan(verb, wish), there or "")
+        if there is not None:
+            operation = self.resume(self._crashed(operation, there))
+        self._assert_ended(operation, OperationState.DONE)
+        assert self.world() == after, there
+        if back is not None:
+            operation = self.resume(self._crashed(self.undo(operation, back), back))
+            self._assert_ended(operation, OperationState.DONE)
+            assert self.world() == after, back
+            operation = self._crashed(self.undo(operation, back), back)
+        self._assert_ended(self.undo(operation), OperationState.UNDONE)
+        assert self.world() == before, (there, back)
 
     # What must be true -------------------------------------------------------
 
-    def _assert_crashed(self, operation: Operation, plan: Plan, at: str) -> None:
+    def _crashed(self, operation: Operation, at: str) -> Operation:
+        """Check that it died at *at* and nowhere else, and forbids others; return it."""
         assert operation.state is OperationState.INTERRUPTED, (at, operation)
         assert f"resume {operation.id}" in operation.remedy
-        events = self.engine.events(operation.id)
-        last = events[-1]
-        assert (last.name, last.phase) == (at.rpartition(":")[0], StepPhase.INTENT), (at, last)
+        steps = {step.name: step for step in (*operation.plan.steps, *operation.plan.undo)}
+        died_at, _, when = at.rpartition(":")
+        events = self.engine.events(operation.id, self._events_before)
+        last = {event.name: event.phase for event in events}
+        assert last[died_at] is StepPhase.INTENT, (at, events)
+        under_way = {name for name, phase in last.items() if phase is StepPhase.INTENT}
+        assert {steps[name].kind for name in under_way} == {steps[died_at].kind}, (at, events)
+        if when == "before":  # what comes after it was not begun
+            assert events[-1].name == died_at, (at, events)
         with pytest.raises(Busy, match=operation.id):
-            self.engine.submit(plan, "must be refused")
+            self.engine.submit(operation.plan, "must be refused")
         self._assert_sound(at)
+        return operation
 
     def _assert_ended(self, operation: Operation, state: OperationState) -> None:
         assert operation.state is state, (operation.outcome_message, self.runner_log())
@@ -187,7 +198,7 @@ class FaultHarness:
 
     def orphans(self) -> list[str]:
         """Return replicas' processes that are of this stack and in no snapshot."""
-        snapshot = self.engine.collector.collect()
+        snapshot = self.engine.collector.collect(LOOKED_AT)
         known = {r.pid for s in snapshot.services for r in s.replicas}
         state = str(self.engine.settings.state)
         return [

@@ -306,7 +306,7 @@ def test_a_journal_that_fails_midway_stops_it_at_the_boundary(bench: Bench) -> N
     operation = bench.submit(bench.plan(worker_llm=3))
 
     def disk_full(step: str, boundary: str) -> None:
-        if (step, boundary) == ("start-worker-llm-2", "after"):
+        if (step, boundary) == ("start-worker-llm-2", "before"):
             bench.journal.refuses = Refused("disk is full")
 
     runner = bench.runner()
@@ -397,6 +397,105 @@ def test_a_gate_holds_for_its_time_without_a_break(bench: Bench) -> None:
 
     assert bench.run(plan).state is OperationState.DONE
     assert bench.clock.monotonic() > 80
+
+
+def test_gates_hold_side_by_side_and_each_from_when_it_was_well(bench: Bench) -> None:
+    plan = bench.stack.plan("scale", {"targets": {"worker-llm": 4}, "hold_seconds": 30})
+    bench.stack.unwell = {"worker-llm-4"}
+    passed: dict[str, float] = {}
+
+    def well_later() -> None:
+        if bench.clock.monotonic() > begun + 20:
+            bench.stack.unwell = set()
+
+    def note(step: str, boundary: str) -> None:
+        if boundary == "after":
+            passed[step] = bench.clock.monotonic() - begun
+
+    begun = bench.clock.monotonic()
+    bench.clock.on_sleep.append(well_later)
+    operation = bench.submit(plan)
+    runner = bench.runner()
+    runner._crash_at = note
+
+    assert runner.run(operation.id, "run") == 0
+
+    early, late = passed["gate-worker-llm-2"], passed["gate-worker-llm-4"]
+    assert early == passed["gate-worker-llm-3"]
+    assert 30 <= early < 40, "what is well early passes early"
+    assert 50 <= late < 60, "the last one counts from when it was well, and nothing is added up"
+
+
+def test_what_breaks_off_beside_another_holds_anew_and_alone(bench: Bench) -> None:
+    plan = bench.stack.plan("scale", {"targets": {"worker-llm": 3}, "hold_seconds": 30})
+    flapped_at: list[float] = []
+
+    def flap_once() -> None:
+        bench.stack.unwell = set()
+        if not flapped_at and bench.clock.monotonic() > begun + 25:
+            flapped_at.append(bench.clock.monotonic())
+            bench.stack.unwell = {"worker-llm-3"}
+
+    begun = bench.clock.monotonic()
+    bench.clock.on_sleep.append(flap_once)
+
+    assert bench.run(plan).state is OperationState.DONE
+    assert flapped_at
+    assert bench.clock.monotonic() >= flapped_at[0] + 30
+
+
+def test_of_several_that_leave_all_are_told_before_one_is_waited_for(bench: Bench) -> None:
+    bench.run(bench.plan(worker_llm=3))
+    bench.stack.active = {"worker-llm-2": 1, "worker-llm-3": 1}
+    told_by: dict[int, float] = {}
+
+    def finish_later() -> None:
+        for pid in bench.stack.drained:
+            told_by.setdefault(pid, bench.clock.monotonic())
+        if bench.clock.monotonic() > begun + 100:
+            bench.stack.active = {}
+
+    begun = bench.clock.monotonic()
+    bench.clock.on_sleep.append(finish_later)
+
+    ended = bench.run(bench.plan(worker_llm=1))
+
+    assert ended.state is OperationState.DONE
+    assert len(told_by) == 2
+    assert max(told_by.values()) < begun + 100
+    assert bench.clock.monotonic() < begun + 150, "they are waited for side by side"
+
+
+def test_one_that_fails_takes_those_beside_it_back_too(bench: Bench) -> None:
+    before = bench.stack.world()
+    bench.stack.unwell = {"worker-llm-3"}
+
+    ended = bench.run(bench.plan(worker_llm=4))
+
+    phases = bench.phases(ended)
+    assert ended.state is OperationState.REVERTED
+    assert "gate-worker-llm-3" in ended.outcome_message
+    assert set(phases.values()) == {StepPhase.UNDONE}
+    assert bench.stack.world() == before
+
+
+def test_a_cancel_between_two_begun_side_by_side_takes_back_the_first(bench: Bench) -> None:
+    before = bench.stack.world()
+    operation = bench.submit(bench.plan(worker_llm=3))
+
+    def change_ones_mind(step: str, boundary: str) -> None:
+        if (step, boundary) == ("start-worker-llm-2", "before"):
+            bench.journal.request_cancel(operation.id)
+
+    runner = bench.runner()
+    runner._crash_at = change_ones_mind
+
+    assert runner.run(operation.id, "run") == 1
+    assert [c for c in bench.stack.commands if c[0] == "start"] == [
+        ("start", "worker-llm", "worker-llm-2")
+    ]
+    assert bench.journal.operation(operation.id).state is OperationState.CANCELLED
+    assert bench.stack.world() == before
 
 
 def test_a_restart_replaces_every_process_once(bench: Bench) -> None:

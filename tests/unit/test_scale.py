@@ -49,8 +49,8 @@ def test_up_starts_everything_and_then_waits_for_everything(stack: ModelStack) -
     ]
     assert undo_names(plan) == [
         "drain-worker-llm-3",
-        "stop-worker-llm-3",
         "drain-worker-llm-2",
+        "stop-worker-llm-3",
         "stop-worker-llm-2",
     ]
     assert plan.expects == {"worker-llm": ["worker-llm-1"]}
@@ -67,21 +67,31 @@ def test_down_drains_a_worker_before_it_stops_it(stack: ModelStack) -> None:
     assert "python -m workers drain worker-llm-2" in plan.steps[0].command
 
 
-def test_of_several_all_stop_taking_tasks_before_the_first_is_waited_for(
-    stack: ModelStack,
-) -> None:
+def test_several_leave_side_by_side(stack: ModelStack) -> None:
+    stack.routed, stack.members = {"app"}, {"app-1", "app-2", "app-3"}
+    stack.start_replica("app", "app-3", {})
     for number in (2, 3):
         stack.start_replica("worker-llm", f"worker-llm-{number}", {})
 
-    plan = scale(stack, {"worker-llm": 1})
+    plan = scale(stack, {"worker-llm": 1, "app": 1})
 
     assert names(plan) == [
-        "pause-worker-llm-3",
-        "pause-worker-llm-2",
         "drain-worker-llm-3",
-        "stop-worker-llm-3",
         "drain-worker-llm-2",
+        "stop-worker-llm-3",
         "stop-worker-llm-2",
+        "unroute-app-3",
+        "unroute-app-2",
+        "stop-app-3",
+        "stop-app-2",
+    ]
+    assert undo_names(plan)[:6] == [
+        "start-app-2",
+        "start-app-3",
+        "gate-app-2",
+        "gate-app-3",
+        "route-app-2",
+        "route-app-3",
     ]
 
 
