@@ -82,7 +82,8 @@ class FaultHarness:
     def _continue(
         self, act: Callable[[str, str], None], operation: Operation, crash_at: str
     ) -> Operation:
-        self._events_before = self.engine.events(operation.id)[-1].event_id
+        told = self.engine.events(operation.id)
+        self._events_before = told[-1].event_id if told else 0
         with crashing(crash_at):
             act(operation.id, "fault test")
         return self.ended(operation.id)
