@@ -26,6 +26,7 @@ from console.domain.plans import Json, Plan
 from console.domain.runbook import Runbook
 from console.domain.settling import Settling
 from console.domain.snapshot import AgentState, Snapshot
+from console.duties.autoscale import Switch, switches, turn
 from console.duties.settling import settling
 from console.errors import (
     ConsoleError,
@@ -415,6 +416,15 @@ class Engine:
         """Answer what a running operation asks; see :meth:`console.ports.Journal.answer`."""
         self.require_write()
         self.journal.answer(operation_id, word, self.actor, reason, step)
+
+    def autoscaled(self) -> dict[str, Switch]:
+        """Return the services that the agent scales by itself, and who turned it on."""
+        return switches(self.journal)
+
+    def autoscale(self, service: str, reason: str, *, on: bool) -> list[str]:
+        """Turn it on or off for *service*, recorded; return what was not so already."""
+        self.require_write()
+        return turn(self.journal, [service], self.actor, reason, self.clock.now(), on=on)
 
     def resume(self, operation_id: str, reason: str = "") -> None:
         """Run an interrupted or frozen operation again; what is true is skipped."""

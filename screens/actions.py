@@ -121,6 +121,8 @@ ACTIONS: tuple[Action, ...] = (
     _scaling("scale_set", _DIGITS, "0–9", "set the target", "Services", _OVERVIEW,
              by_name=False),
     _scaling("scale", "s", "s", "scale: advice, target, plan", "Services", _OVERVIEW),
+    _changing("autoscale", "x", "x", "autoscale this service, or no longer", "Services",
+              _OVERVIEW, capability="StartsReplicas"),
     _starting("resize", "z", "z", "resize: other limits of cpu and memory", "Services",
               _OVERVIEW, capability="SetsLimits"),
     _restarting("restart", "r", "r", "restart this service, or this one replica", "Services",

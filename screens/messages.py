@@ -20,6 +20,9 @@ from console.errors import ConsoleError
 from screens.effect import Effect
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from console.duties.autoscale import Switch
     from console.engine import Access
 
 
@@ -113,6 +116,14 @@ class SettingsListed(Message):
     def __init__(self, settings: tuple[Setting, ...]) -> None:
         super().__init__()
         self.settings = settings
+
+
+class AutoscaleSeen(Message):
+    """Which services scale by themselves was read."""
+
+    def __init__(self, switches: Mapping[str, Switch]) -> None:
+        super().__init__()
+        self.switches = switches
 
 
 class PlanMade(Message):

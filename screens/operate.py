@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, cast
 
 from console.domain.plans import Json
 from console.domain.services import Service
+from screens.dialogs.autoscale import AutoscaleDialog
 from screens.dialogs.maintenance import MaintenanceDialog
 from screens.dialogs.plan import PlanDialog
 from screens.dialogs.scale import ScaleDialog, emergency_targets
@@ -86,6 +87,16 @@ class Operates:
                 self._plan("resize", {"service": service.name} | limits)
 
         self._app.push_screen(ResizeDialog(service), asked)
+
+    def turn_autoscale(self, service: Service) -> None:
+        """Ask whether the agent is to scale *service* by itself, or no longer."""
+
+        def answered(answer: object) -> None:
+            if isinstance(answer, RequestDone):
+                self._app.say(answer.words)
+
+        dialog = AutoscaleDialog(service, reason_required=self.reason_required)
+        self._app.push_screen(dialog, answered)
 
     def _plan(self, verb: str, wish: Mapping[str, Json]) -> None:
         dialog = PlanDialog(

@@ -68,7 +68,7 @@ class OverviewScreen(ConsoleScreen):
         """Say why the selected service cannot be scaled, or has no logs to show."""
         if wanted.id in {"enter", "expand", "collapse", "service_logs", "restart", "resize"}:
             return None if self._service_name() else "no service is selected"
-        if wanted.id != "scale" and not wanted.id.startswith("scale_"):
+        if wanted.id not in {"scale", "autoscale"} and not wanted.id.startswith("scale_"):
             return None
         name = self._service_name()
         snapshot = self.view.snapshot
@@ -77,6 +77,8 @@ class OverviewScreen(ConsoleScreen):
             return "no service is selected"
         if self.engine.settings.policy.bounds(service.name, service.role) is None:
             return f"{name} is not scaled: it has no scale policy"
+        if wanted.id == "autoscale" and service.single:
+            return f"there can be only one {name}: {service.single}"
         return None
 
     # Selection ---------------------------------------------------------------
@@ -211,6 +213,13 @@ class OverviewScreen(ConsoleScreen):
         service = snapshot.service(name) if name and snapshot else None
         if service is not None:
             self.console_app.resize(service)
+
+    def do_autoscale(self) -> None:
+        """Ask whether the agent is to scale the selected service by itself."""
+        name, snapshot = self._service_name(), self.view.snapshot
+        service = snapshot.service(name) if name and snapshot else None
+        if service is not None:
+            self.console_app.turn_autoscale(service)
 
     # Restarting --------------------------------------------------------------
 

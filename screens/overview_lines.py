@@ -13,6 +13,7 @@ from console.domain.operations import Change
 from console.domain.readings import SourceState
 from console.domain.services import Health, Replica, ReplicaState, Service
 from console.domain.snapshot import Snapshot
+from screens.autoscale_lines import decision_note
 from screens.look import Look
 from screens.overview_figures import figure_lines, queue_lines
 from screens.rendering import (
@@ -111,6 +112,8 @@ def overview_page(
     for service in services:
         last = _last_seen(view, service, now)
         _add_service(page, service, look, now, width, selected, expanded, targets, stale, last)
+        if any(row.key == selected and row.service == service.name for row in page.rows):
+            lines += decision_note(snapshot, service.name, look, now, width)
     if not services:
         lines.append(styled(" no services are defined", look.dim))
     lines += rest

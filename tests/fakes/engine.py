@@ -37,6 +37,7 @@ from console.domain.services import Health, Replica, ReplicaState, Role, Service
 from console.domain.settling import Settling
 from console.domain.snapshot import AgentState, Overall, Snapshot
 from console.domain.tunables import LimitSettings, Setting
+from console.duties.autoscale import Switch
 from console.errors import ConsoleError, ReadOnly, Refused
 from console.ports import LogLine, LogRequest
 
@@ -515,6 +516,7 @@ class FakeEngine:
         self.journal: list[Operation] = []
         self.next_plan: Plan | None = None
         self.settled: Settling | None = None
+        self.switched: dict[str, Switch] = {}
         self.history: dict[str, list[tuple[datetime, float | None]]] = {}
         self.log: deque[LogLine] = deque()
         self._events: list[StepEvent] = []
@@ -667,6 +669,13 @@ class FakeEngine:
         self, operation_id: str, word: str, reason: str = "", step: str | None = None
     ) -> None:
         self._change("answer", operation_id, word, reason, step or "")
+
+    def autoscaled(self) -> dict[str, Switch]:
+        return self.switched
+
+    def autoscale(self, service: str, reason: str, *, on: bool) -> list[str]:
+        self._change("autoscale", service, reason, "on" if on else "off")
+        return [service]
 
     def resume(self, operation_id: str, reason: str = "") -> None:
         self._change("resume", operation_id, reason)
