@@ -24,6 +24,7 @@ def register(commands: Commands) -> None:
     test.set_defaults(run=run_test)
     bench = add_command(commands, "bench", "the benchmarks, each against a peer where there is one")
     bench.add_argument("names", nargs="*", metavar="NAME")
+    bench.add_argument("--minutes", type=float, help="how long the soak takes (2)")
     bench.set_defaults(run=run_bench)
 
 
@@ -34,7 +35,10 @@ def run_test(call: Invocation) -> int:
 
 def run_bench(call: Invocation) -> int:
     """Run the benchmarks and return their exit code."""
-    return _run("tests.benchmarks", *call.args.names, *(["--json"] if call.json else []))
+    options = ["--json"] if call.json else []
+    if call.args.minutes is not None:
+        options += ["--minutes", str(call.args.minutes)]
+    return _run("tests.benchmarks", *call.args.names, *options)
 
 
 def _run(module: str, *arguments: str) -> int:

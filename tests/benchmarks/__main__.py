@@ -22,7 +22,7 @@ from tests.stack import Stack
 #: Files of this package that measure the real stack on the embedded runtime; they share one.
 ON_STACK = ("startup", "status", "console", "idle", "death", "scale")
 #: Those that simulate what they need.
-ALONE = ("autoscale",)
+ALONE = ("autoscale", "keys", "soak")
 #: Those that bring what they need themselves; they need a Docker Engine.
 ON_ENGINE = ("images", "containers", "operating")
 
@@ -32,7 +32,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="fragrance bench")
     parser.add_argument("names", nargs="*", metavar="NAME")
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--minutes", type=float, help="how long the soak takes")
     arguments = parser.parse_args()
+    if arguments.minutes is not None:
+        os.environ["FRAGRANCE_SOAK_MINUTES"] = str(arguments.minutes)
     known = ON_STACK + ALONE + ON_ENGINE
     unknown = set(arguments.names) - set(known)
     if unknown:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,6 +62,12 @@ def median_seconds(what: Callable[[], object], runs: int) -> float:
         what()
         times.append(time.perf_counter() - begin)
     return statistics.median(times)
+
+
+def percentile(values: Sequence[float], part: float) -> float:
+    """Return the value that *part* (0-1) of *values* do not exceed; the nearest rank."""
+    ranked = sorted(values)
+    return ranked[max(0, math.ceil(part * len(ranked)) - 1)]
 
 
 @contextmanager

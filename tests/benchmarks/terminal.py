@@ -8,23 +8,71 @@ import pty
 import signal
 import struct
 import subprocess
+import tempfile
 import termios
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 import psutil
 
 from tests.stack import PROJECT
 
+#: What was drawn last is kept for looking at, bytes.
+KEPT_BYTES = 1 << 18
 
-@dataclass(slots=True)
+
 class Drawn:
-    """A running program and the bytes it has drawn so far."""
+    """A running program, what it has drawn so far, and its keyboard."""
 
-    process: subprocess.Popen[bytes]
-    count: int = 0
+    def __init__(self, process: subprocess.Popen[bytes], parent: int) -> None:
+        self.process = process
+        self.count = 0
+        self._parent = parent
+        self._last = b""
+        self._news = threading.Condition()
+
+    def press(self, keys: bytes) -> None:
+        """Type *keys*."""
+        os.write(self._parent, keys)
+
+    def read(self) -> None:
+        """Read what is drawn until the program's end of the terminal closes."""
+        try:
+            while data := os.read(self._parent, 65536):
+                with self._news:
+                    self.count += len(data)
+                    self._last = (self._last + data)[-KEPT_BYTES:]
+                    self._news.notify_all()
+        except OSError:
+            return
+
+    def resize(self, columns: int, rows: int) -> None:
+        """Give its terminal another size."""
+        fcntl.ioctl(self._parent, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+
+    def until(self, words: bytes, since: int = 0, seconds: float = 30) -> float:
+        """
+        Wait until *words* were drawn behind the first *since* bytes; return when.
+
+        Returns:
+            The time of the clock that :func:`time.perf_counter` reads.
+        """
+        with self._news:
+            seen = self._news.wait_for(
+                lambda: words in self._last[max(0, len(self._last) - (self.count - since)) :],
+                seconds,
+            )
+            if not seen:
+                raise RuntimeError(f"{words!r} was never drawn; last: {self._last[-600:]!r}")
+            return time.perf_counter()
+
+    def seconds_to(self, words: bytes, keys: bytes) -> float:
+        """Return how long after pressing *keys* the terminal has *words*."""
+        since, begin = self.count, time.perf_counter()
+        self.press(keys)
+        return self.until(words, since) - begin
 
 
 @contextmanager
@@ -37,39 +85,30 @@ def in_terminal(
     Everything it draws is read at once, as a terminal does.
     """
     parent, child = pty.openpty()
-    columns, rows = size
-    fcntl.ioctl(child, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
-    drawn = Drawn(
-        subprocess.Popen(
+    with tempfile.TemporaryDirectory(prefix="fragrance-bench-") as home:
+        process = subprocess.Popen(
             # The terminal controls it, as at a login: some programs open /dev/tty.
             ["setsid", "--ctty", *command],
             cwd=PROJECT,
-            env={**environment, "TERM": "xterm-256color"},
+            env={**environment, "TERM": "xterm-256color", "XDG_STATE_HOME": home},
             stdin=child,
             stdout=child,
             stderr=child,
         )
-    )
-    os.close(child)
-
-    def drain() -> None:
+        drawn = Drawn(process, parent)
+        drawn.resize(*size)
+        os.close(child)
+        threading.Thread(target=drawn.read, daemon=True).start()
         try:
-            while data := os.read(parent, 65536):
-                drawn.count += len(data)
-        except OSError:
-            return  # the program's end of the terminal closed
-
-    threading.Thread(target=drain, daemon=True).start()
-    try:
-        yield drawn
-    finally:
-        drawn.process.send_signal(signal.SIGTERM)
-        try:
-            drawn.process.wait(10)
-        except subprocess.TimeoutExpired:
-            drawn.process.kill()
-            drawn.process.wait(10)
-        os.close(parent)
+            yield drawn
+        finally:
+            process.send_signal(signal.SIGTERM)
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait(10)
+            os.close(parent)
 
 
 def cpu_seconds(process: psutil.Process) -> float:
