@@ -74,7 +74,8 @@ class Action:
 _OVERVIEW = ("overview",)
 _LOGS = ("logs",)
 _ONE = ("operation",)
-_LISTS = ("overview", "queues", "operations", "operation", "logs")
+_METRICS = ("metrics",)
+_LISTS = ("overview", "queues", "operations", "operation", "logs", "metrics")
 _move = partial(Action, group="Move", where=_LISTS, by_name=False)
 _DIGITS = ",".join("0123456789")
 _changing = partial(Action, tier=Tier.CHANGING, needs_write=True)
@@ -166,6 +167,12 @@ ACTIONS: tuple[Action, ...] = (
     Action("right", "right", "→", "to the right of long lines", "Logs", _LOGS),
     Action("save", "s", "s", "save what is kept to a file", "Logs", _LOGS, hint=14,
            hint_label="save"),
+    Action("range", "1,2,3,4", "1–4", "range: 15 minutes, 1, 6, 24 hours", "Metrics", _METRICS,
+           hint=10, hint_label="range", by_name=False),
+    Action("range_shorter", "left", "←", "a shorter range", "Metrics", _METRICS),
+    Action("range_longer", "right", "→", "a longer range", "Metrics", _METRICS),
+    Action("targets", "x", "x", "what Prometheus scrapes, or the figures", "Metrics", _METRICS,
+           hint=11, hint_label="targets"),
     Action("show_operation", "enter", "enter", "open this operation", "Operations",
            ("operations",), hint=10, hint_label="open"),
     _changing("resume", "r", "r", "resume: what is already true is skipped", "Operation",

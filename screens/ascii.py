@@ -42,7 +42,13 @@ _SIGNS = str.maketrans(
         "“": '"',
         "”": '"',
         "’": "'",
+        "│": "|",
+        "└": "+",
+        "╌": "-",
     }
+    # Levels of sparklines; a Braille sign is a dot of a chart, whichever of its eight.
+    | dict(zip("▁▂▃▄▅▆▇█", "_.:-=+*#", strict=True))
+    | {chr(sign): "*" for sign in range(0x2801, 0x2900)}
 )
 
 

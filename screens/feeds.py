@@ -33,6 +33,7 @@ from screens.messages import (
     OperationAdvanced,
     OperationsListed,
     PictureRecalled,
+    RangeMeasured,
     RequestFailed,
     SnapshotFailed,
     SnapshotFetched,
@@ -61,6 +62,8 @@ LOG_ROOM_TRIES = 40
 #: Replicas whose lines come later than others' are given this long.
 LOG_OVERLAP = timedelta(seconds=5)
 LOG_AGAIN_LINES = 20_000
+#: The closest steps of a chart are 15 s.
+METRICS_INTERVAL_SECONDS = 5.0
 
 
 def as_console_error(error: Exception) -> ConsoleError:
@@ -294,6 +297,31 @@ class OperationFeed(Feed):
                     failed = problem.lines()
                     self._post(RequestFailed(problem))
             stopped.wait(OPERATION_INTERVAL_SECONDS)
+
+
+class MetricsFeed(Feed):
+    """All figures over :attr:`seconds`, told when they changed."""
+
+    def __init__(self, owner: Owner, engine: Engine, seconds: float) -> None:
+        super().__init__(owner, "metrics")
+        self._engine = engine
+        self.seconds = seconds
+
+    def _run(self, stopped: threading.Event) -> None:
+        told: object = None
+        seconds = self.seconds  # another range is another run
+        while not _ended(stopped):
+            try:
+                measured = self._engine.measured(seconds)
+                if measured != told:
+                    told = measured
+                    self._post(RangeMeasured(seconds, measured))
+            except Exception as error:
+                failed = as_console_error(error)
+                if told != failed.lines():
+                    told = failed.lines()
+                    self._post(RequestFailed(failed))
+            stopped.wait(METRICS_INTERVAL_SECONDS)
 
 
 class EffectFeed(Feed):

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING
 
 from textual.message import Message
 
+from console.domain.measures import MeasuredRange
 from console.domain.operations import Operation, StepEvent
 from console.domain.plans import Plan
+from console.domain.runbook import Section
 from console.domain.settling import Settling
 from console.domain.snapshot import Snapshot
 from console.domain.tunables import Setting
@@ -108,6 +110,27 @@ class EffectSeen(Message):
         super().__init__()
         self.effects = effects
         self.settling = settling
+
+
+class RangeMeasured(Message):
+    """The figures over a range of time were read."""
+
+    def __init__(self, seconds: float, measured: MeasuredRange) -> None:
+        super().__init__()
+        self.seconds = seconds
+        self.measured = measured
+
+    def can_replace(self, message: Message) -> bool:
+        """Let a later reading stand for this one."""
+        return isinstance(message, RangeMeasured)
+
+
+class ProcedureFound(Message):
+    """A section of the runbook was read; None where there is none."""
+
+    def __init__(self, section: Section | None) -> None:
+        super().__init__()
+        self.section = section
 
 
 class SettingsListed(Message):

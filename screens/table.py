@@ -46,6 +46,7 @@ SCREENS: tuple[ScreenEntry, ...] = (
     ScreenEntry("overview", "v", "Overview", "what is wrong?", "screens.overview:OverviewScreen"),
     ScreenEntry("logs", "l", "Logs", "what does it say?", "screens.logs:LogsScreen"),
     ScreenEntry("queues", "t", "Queues", "will it drain, when?", "screens.queues:QueuesScreen"),
+    ScreenEntry("metrics", "m", "Metrics", "since when?", "screens.metrics:MetricsScreen"),
     ScreenEntry(
         "operations", "o", "Operations", "who did what?", "screens.operations:OperationsScreen"
     ),

@@ -337,4 +337,4 @@ class _Outcome:
     def print_words(self) -> None:
         print(f"{self.message} in {self.seconds:.1f} s")
         for name, address in self.endpoints.items():
-            print(f"{name:8} {address}")
+            print(f"{name:12} {address}")

@@ -175,8 +175,11 @@ def _of_queues(names: Iterable[str], policy: Policy) -> list[Measure]:
     found = []
     for name in names:
         chosen = f'{{queue_name="{quoted(name)}"}}'
-        tasks = "celery_task_{}_total" + chosen
-        runtime = "rate(celery_task_runtime_{}" + chosen + "[5m])"
+        done, failed, received = (
+            f"sum(rate(celery_task_{word}_total{chosen}[1m]))"
+            for word in ("succeeded", "failed", "received")
+        )
+        taken, ended = (f"sum(rate(celery_task_runtime_{w}{chosen}[5m]))" for w in ("sum", "count"))
         found += [
             Measure(
                 f"queue.{name}.depth",
@@ -189,20 +192,19 @@ def _of_queues(names: Iterable[str], policy: Policy) -> list[Measure]:
                 f"queue.{name}.completed_per_second",
                 f"Tasks done {name}",
                 Unit.RATE,
-                f"sum(rate({tasks.format('succeeded')}[1m]))",
+                done,
             ),
             Measure(
                 f"queue.{name}.failed_per_second",
                 f"Tasks failed {name}",
                 Unit.RATE,
-                f"sum(rate({tasks.format('failed')}[1m])) or 0 * "
-                f"sum(rate({tasks.format('received')}[1m]))",
+                f"{failed} or 0 * {received}",
             ),
             Measure(
                 f"queue.{name}.seconds_per_task",
                 f"Time a task {name}",
                 Unit.SECONDS,
-                f"sum({runtime.format('sum')}) / (sum({runtime.format('count')}) > 0)",
+                f"{taken} / ({ended} > 0)",
             ),
         ]
     return found

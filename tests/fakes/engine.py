@@ -8,6 +8,7 @@ real engine, so that a screen can be tested whatever state that is in.
 
 from __future__ import annotations
 
+import math
 import threading
 from collections import Counter, deque
 from collections.abc import Iterator
@@ -16,8 +17,16 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from console.domain.alerts import Alert, AlertSeverity, AlertState
+from console.domain.alerts import PROMETHEUS, Alert, AlertSeverity, AlertState
 from console.domain.incidents import IncidentSummary, Severity
+from console.domain.measures import (
+    Curve,
+    Measure,
+    MeasuredRange,
+    Unit,
+    measures_of,
+    step_of,
+)
 from console.domain.metrics import Metrics
 from console.domain.operations import (
     Actor,
@@ -491,6 +500,29 @@ def operation(
     return replace(made, **changes)
 
 
+_USUAL = {
+    Unit.RATE: 6.0,
+    Unit.RATIO: 0.3,
+    Unit.SECONDS: 0.2,
+    Unit.COUNT: 14.0,
+    Unit.BYTES: 40.0 * 1024**2,
+}
+
+
+def curve_values(measure: Measure, count: int, origin: str) -> tuple[float | None, ...]:
+    """A wave with a peak at the end, a gap in it, and nothing before the first third."""
+    usual = _USUAL[measure.unit]
+    high = 1.2 * measure.limit if measure.name == "error_ratio" and measure.limit else usual
+    return tuple(
+        None
+        if place < count / 3 or count * 0.55 < place < count * 0.6
+        else high
+        if place > count * 0.9
+        else usual * (0.6 + 0.4 * math.sin(place * 12 / count)) * (0.1 if high != usual else 1)
+        for place in range(count)
+    )
+
+
 class FakeEngine:
     """
     The engine's surface over scripted pictures.
@@ -518,6 +550,9 @@ class FakeEngine:
         self.settled: Settling | None = None
         self.switched: dict[str, Switch] = {}
         self.history: dict[str, list[tuple[datetime, float | None]]] = {}
+        self.measured_from = PROMETHEUS
+        self.prometheus_trouble = ""
+        self.unmeasured: ConsoleError | None = None
         self.log: deque[LogLine] = deque()
         self._events: list[StepEvent] = []
         self._granted = FakeAccess(write=not self.settings.production)
@@ -641,6 +676,26 @@ class FakeEngine:
     def series(self, name: str, seconds: float) -> list[tuple[datetime, float | None]]:
         since = self.clock.now() - timedelta(seconds=seconds)
         return [(at, value) for at, value in self.history.get(name, []) if at >= since]
+
+    def measured(self, seconds: float) -> MeasuredRange:
+        self.asked.append(("measured", seconds))
+        if self.unmeasured is not None:
+            raise self.unmeasured
+        count = round(seconds / step_of(seconds))
+        begin = NOW - timedelta(seconds=step_of(seconds) * (count - 1))
+        curves = tuple(
+            Curve(
+                measure,
+                curve_values(measure, count, self.measured_from)
+                if self._picture and self._picture.running
+                else (None,) * count,
+                self.measured_from,
+            )
+            for measure in measures_of(self._picture, self.settings.policy)
+        )
+        trouble = "" if self.measured_from == PROMETHEUS else self.prometheus_trouble
+        silent = NOW - timedelta(minutes=7) if trouble else None
+        return MeasuredRange(begin, step_of(seconds), curves, trouble, silent)
 
     def submit(self, plan: Plan, reason: str) -> Operation:
         self.asked.append(("submit", plan.summary, reason))
