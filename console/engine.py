@@ -180,8 +180,9 @@ class Engine:
             self.collector.start()
 
     def close(self) -> None:
-        """Stop what :meth:`watch` started."""
+        """Stop what :meth:`watch` started, and close what is kept open."""
         self.collector.stop()
+        self._measuring.close()
 
     def logs(self, request: LogRequest) -> Iterator[LogLine | None]:
         """Yield log lines; see :meth:`console.ports.Runtime.logs`."""

@@ -81,9 +81,19 @@ class Measuring:
                 unchanged="nothing was asked",
                 remedy="fragrance metrics --since 1h",
             )
-        if seconds is None:
-            return self._monitoring.ask(address, promql, None, 1.0, 1)
-        return self._monitoring.ask(address, promql, *self._grid(seconds))
+        grid = (None, 1.0, 1) if seconds is None else self._grid(seconds)
+        try:
+            return self._monitoring.ask(address, promql, *grid)
+        except Unreachable as error:
+            raise Unreachable(
+                f"Prometheus at {address} does not answer: {error.message}",
+                remedy="fragrance metrics --since 1h; it uses the agent's history",
+            ) from error
+
+    def close(self) -> None:
+        """Close what is kept open to Prometheus."""
+        if self._monitoring is not None:
+            self._monitoring.close()
 
     def _grid(self, seconds: float) -> tuple[datetime, float, int]:
         """Return begin, step and count; steps lie on full multiples, so that a curve stands."""

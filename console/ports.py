@@ -298,6 +298,9 @@ class Monitoring(Protocol):
         Raises: as :meth:`ranges`.
         """
 
+    def close(self) -> None:
+        """Close kept connections; the next question opens anew."""
+
 
 class Alerting(Protocol):
     """An Alertmanager that is told of silences."""

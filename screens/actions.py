@@ -75,7 +75,8 @@ _OVERVIEW = ("overview",)
 _LOGS = ("logs",)
 _ONE = ("operation",)
 _METRICS = ("metrics",)
-_LISTS = ("overview", "queues", "operations", "operation", "logs", "metrics")
+_ALERTS = ("alerts",)
+_LISTS = ("overview", "queues", "operations", "operation", "logs", "metrics", "alerts")
 _move = partial(Action, group="Move", where=_LISTS, by_name=False)
 _DIGITS = ",".join("0123456789")
 _changing = partial(Action, tier=Tier.CHANGING, needs_write=True)
@@ -173,6 +174,12 @@ ACTIONS: tuple[Action, ...] = (
     Action("range_longer", "right", "→", "a longer range", "Metrics", _METRICS),
     Action("targets", "x", "x", "what Prometheus scrapes, or the figures", "Metrics", _METRICS,
            hint=11, hint_label="targets"),
+    Action("procedure", "enter", "enter", "its procedure in the runbook", "Alerts", _ALERTS,
+           hint=10, hint_label="procedure"),
+    _changing("silence", "s", "s", "silence it for a time, with a reason", "Alerts", _ALERTS,
+              hint=11, hint_label="silence"),
+    _changing("unsilence", "u", "u", "be told of it again", "Alerts", _ALERTS, hint=12,
+              hint_label="unsilence"),
     Action("show_operation", "enter", "enter", "open this operation", "Operations",
            ("operations",), hint=10, hint_label="open"),
     _changing("resume", "r", "r", "resume: what is already true is skipped", "Operation",

@@ -79,7 +79,7 @@ def value_words(value: float | None, unit: Unit) -> str:
     if unit is Unit.RATE:
         return f"{rate(value)}/s"
     if unit is Unit.RATIO:
-        return percent(value, 1 if value < 0.1 else 0)
+        return percent(value, 1 if value < 0.1 and round(value * 1000) % 10 else 0)
     if unit is Unit.SECONDS:
         return latency(value)
     if unit is Unit.BYTES:
@@ -193,7 +193,7 @@ def _origin(curve: Curve, measured: MeasuredRange, look: Look, now: datetime, wi
     if not measured.trouble:
         return styled(f" from the agent's history, means of {step}", look.dim)
     silent = measured.silent_since
-    words = f" ▲ from the agent's history, means of {step}: Prometheus does not answer"
+    words = " ▲ from the agent's history: Prometheus does not answer"
     words += f" since {clock_time(silent, now)}" if silent is not None else ""
     return styled(cut(f"{words}: {clean(measured.trouble, 200)}", width - 1), look.warn)
 

@@ -48,6 +48,9 @@ SCREENS: tuple[ScreenEntry, ...] = (
     ScreenEntry("queues", "t", "Queues", "will it drain, when?", "screens.queues:QueuesScreen"),
     ScreenEntry("metrics", "m", "Metrics", "since when?", "screens.metrics:MetricsScreen"),
     ScreenEntry(
+        "alerts", "a", "Alerts", "what is firing, which procedure?", "screens.alerts:AlertsScreen"
+    ),
+    ScreenEntry(
         "operations", "o", "Operations", "who did what?", "screens.operations:OperationsScreen"
     ),
 )

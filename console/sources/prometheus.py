@@ -74,7 +74,7 @@ class PrometheusClient:
     def reading(self, address: str, alertmanager: str | None) -> MonitoringReading:
         """Return alerts, targets and, where an Alertmanager answers, silences."""
         client, session = self._connect(address)
-        with _in_words(address):
+        with _in_words():
             targets = client.get_targets(state="active")["activeTargets"]
             groups = _get(session, f"{address}/api/v1/rules", {"type": "alert"})["data"]["groups"]
             alerts = [
@@ -106,7 +106,7 @@ class PrometheusClient:
     ) -> list[Answered]:
         """Return every series of a query; see :class:`console.ports.Monitoring`."""
         client, _ = self._connect(address)
-        with _in_words(address):
+        with _in_words():
             if begin is None:
                 answer = client.custom_query(promql, timeout=TIMEOUT_SECONDS)
                 return [_present(each) for each in _listed(answer)]
@@ -145,7 +145,7 @@ class PrometheusClient:
         if address is None:
             return None
         try:
-            with _in_words(address):
+            with _in_words():
                 answer = _get(session, f"{address}/api/v2/silences", {})
                 return tuple(
                     _silence(each) for each in answer if each["status"]["state"] == "active"
@@ -155,30 +155,28 @@ class PrometheusClient:
 
 
 @contextmanager
-def _in_words(address: str) -> Iterator[None]:
-    """Turn what goes wrong with *address* into an error for the operator."""
+def _in_words() -> Iterator[None]:
+    """Turn what goes wrong into an error for the operator."""
     from prometheus_api_client import PrometheusApiClientException
     from requests import RequestException, Timeout
 
     try:
         yield
     except Timeout as error:
-        raise Unreachable(f"no answer from {address} within {TIMEOUT_SECONDS:g} s") from error
+        raise Unreachable(f"no answer within {TIMEOUT_SECONDS:g} s") from error
     except RequestException as error:
         refused = "refused" in str(error)
-        words = "connection refused" if refused else type(error).__name__
-        raise Unreachable(f"{address} does not answer: {words}") from error
+        words = "connection refused" if refused else f"no connection ({type(error).__name__})"
+        raise Unreachable(words) from error
     except PrometheusApiClientException as error:
         wrong = _wrong_query(str(error))
         if wrong is not None:
             raise UsageError(
-                f"Prometheus does not understand this: {wrong}", unchanged="nothing was changed"
+                f"Prometheus does not understand this: {wrong}", unchanged="nothing was asked"
             ) from error
-        raise Unreachable(
-            f"{address} answers with an error: {plain_text(str(error), 200)}"
-        ) from error
+        raise Unreachable(f"it answers with an error: {plain_text(str(error), 200)}") from error
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
-        raise Unreachable(f"{address} does not answer like Prometheus") from error
+        raise Unreachable("it does not answer like Prometheus") from error
 
 
 def _wrong_query(message: str) -> str | None:

@@ -17,7 +17,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from console.domain.alerts import PROMETHEUS, Alert, AlertSeverity, AlertState
+from console.domain.alerts import PROMETHEUS, Alert, AlertSeverity, AlertState, Silence
 from console.domain.incidents import IncidentSummary, Severity
 from console.domain.measures import (
     Curve,
@@ -42,6 +42,7 @@ from console.domain.plans import Plan, Risk, Step
 from console.domain.policy import Policy
 from console.domain.queues import Queue
 from console.domain.readings import HostReading, SourceState, SourceStatus
+from console.domain.runbook import Runbook, parse_runbook
 from console.domain.services import Health, Replica, ReplicaState, Role, Service
 from console.domain.settling import Settling
 from console.domain.snapshot import AgentState, Overall, Snapshot
@@ -49,6 +50,7 @@ from console.domain.tunables import LimitSettings, Setting
 from console.duties.autoscale import Switch
 from console.errors import ConsoleError, ReadOnly, Refused
 from console.ports import LogLine, LogRequest
+from console.settings import PROJECT
 
 #: The moment at which all scripted pictures were taken.
 NOW = datetime(2026, 3, 14, 3, 12, 30, tzinfo=UTC)
@@ -394,6 +396,26 @@ def failed() -> Snapshot:
     )  # fmt: skip
 
 
+def alerted(picture: Snapshot) -> dict[str, Any]:
+    """What else there is to be said of alerts: from Prometheus, silenced, over."""
+    replica = Alert("ReplicaDown", AlertSeverity.WARNING, AlertState.PENDING,
+                    NOW - timedelta(seconds=40), "replicadown", "10.0.0.7:9100 does not answer",
+                    "instance=10.0.0.7:9100, job=worker-llm", PROMETHEUS)  # fmt: skip
+    over = Alert("DiskSpace", AlertSeverity.WARNING, AlertState.FIRING,
+                 NOW - timedelta(minutes=50), "diskspace", "disk is 86 % full (limit 85 %)",
+                 ended_at=NOW - timedelta(minutes=20))  # fmt: skip
+    return {
+        "alerts": (*picture.alerts, replica),
+        "ended_alerts": (over,),
+        "silences": (
+            Silence("WorkerQueueBacklog", NOW + timedelta(minutes=48), "ben", "load test",
+                    NOW - timedelta(minutes=12), "5b1c"),
+            Silence("", NOW + timedelta(hours=3), "ci", "deploys", NOW - timedelta(hours=1),
+                    "77aa", "service=app, severity=warning"),
+        ),
+    }  # fmt: skip
+
+
 def production(picture: Snapshot | None = None) -> Snapshot:
     """The same on the production stack."""
     return replace(picture or normal(), environment="production", runtime="compose")
@@ -550,6 +572,7 @@ class FakeEngine:
         self.settled: Settling | None = None
         self.switched: dict[str, Switch] = {}
         self.history: dict[str, list[tuple[datetime, float | None]]] = {}
+        self.procedures = ""
         self.measured_from = PROMETHEUS
         self.prometheus_trouble = ""
         self.unmeasured: ConsoleError | None = None
@@ -696,6 +719,22 @@ class FakeEngine:
         trouble = "" if self.measured_from == PROMETHEUS else self.prometheus_trouble
         silent = NOW - timedelta(minutes=7) if trouble else None
         return MeasuredRange(begin, step_of(seconds), curves, trouble, silent)
+
+    def runbook(self) -> Runbook:
+        return parse_runbook(self.procedures or (PROJECT / "RUNBOOK.md").read_text("utf-8"))
+
+    def silence(self, alert: str, seconds: float, reason: str) -> Silence:
+        self._require_write()
+        if self.refusal is not None:
+            raise self.refusal
+        self.asked.append(("silence", alert, seconds, reason))
+        now = self.clock.now()
+        return Silence(alert, now + timedelta(seconds=seconds), "ana", reason, now)
+
+    def unsilence(self, alert: str, reason: str = "") -> list[Silence]:
+        self._require_write()
+        self.asked.append(("unsilence", alert, reason))
+        return []
 
     def submit(self, plan: Plan, reason: str) -> Operation:
         self.asked.append(("submit", plan.summary, reason))

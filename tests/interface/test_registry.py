@@ -121,4 +121,4 @@ async def test_in_production_no_changing_key_does_anything_without_write_access(
             desk.app.say("")
             desk.app.act(action.id)  # as the palette does
             assert "read-only: this is production; w takes" in desk.footer, action.id
-        assert {asked[0] for asked in desk.engine.asked} <= {"logs", "watch"}
+        assert {asked[0] for asked in desk.engine.asked} <= {"logs", "watch", "measured"}

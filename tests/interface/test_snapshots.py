@@ -76,6 +76,53 @@ def test_logs(snap_compare: SnapCompare, state: str, size: tuple[int, int]) -> N
 
 @SIZES
 @pytest.mark.parametrize("state", STATES)
+def test_metrics(snap_compare: SnapCompare, state: str, size: tuple[int, int]) -> None:
+    engine = scripted.FakeEngine(STATES[state]())
+    if state == "stale":
+        engine.measured_from, engine.prometheus_trouble = "agent", "connection refused"
+    if state == "failed":
+        engine.unmeasured = scripted.TOO_MANY
+
+    async def script(desk: Desk) -> None:
+        await desk.press("m")
+        words = {"empty": "nothing was measured", "failed": "cannot run"}.get(state, "Figures")
+        await desk.sees(words)
+
+    assert snap_compare(**drawn(engine, script), terminal_size=size)
+
+
+@SIZES
+@pytest.mark.parametrize("state", STATES)
+def test_alerts(snap_compare: SnapCompare, state: str, size: tuple[int, int]) -> None:
+    picture = STATES[state]()
+    if state == "failed":
+        picture = replace(picture, **scripted.alerted(picture))
+
+    async def script(desk: Desk) -> None:
+        await desk.press("a")
+        words = {"empty": "Nothing runs", "failed": "1 firing"}.get(state, "No alert")
+        await desk.sees(words)
+
+    assert snap_compare(**drawn(scripted.FakeEngine(picture), script), terminal_size=size)
+
+
+@SIZES
+def test_the_procedure_of_an_alert(snap_compare: SnapCompare, size: tuple[int, int]) -> None:
+    engine = scripted.FakeEngine(scripted.failed())
+    engine.procedures = (
+        '# Runbook\n\n## High error rate\n<a id="higherrorrate"></a>\n\nMore than 5 % are 5xx.\n\n'
+        "```sh\nfragrance status\n```\n\nWorked when: it ends."
+    )
+
+    async def script(desk: Desk) -> None:
+        await desk.press("a", "enter")
+        await desk.sees("Worked when")
+
+    assert snap_compare(**drawn(engine, script), terminal_size=size)
+
+
+@SIZES
+@pytest.mark.parametrize("state", STATES)
 def test_operations(snap_compare: SnapCompare, state: str, size: tuple[int, int]) -> None:
     engine = scripted.FakeEngine(STATES[state]())
     done = scripted.operation(
