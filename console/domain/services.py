@@ -209,6 +209,7 @@ class Topology:
         endpoints: Public addresses, ``{"api": "http://127.0.0.1:8000"}``.
         maintenance: The maintenance page; None where there is none.
         settings: Values that were set, by name; no secret is among them.
+        doubt: Why all this may be true no more, though it can be read; empty where it is.
     """
 
     running: bool
@@ -216,6 +217,7 @@ class Topology:
     endpoints: dict[str, str] = field(default_factory=dict)
     maintenance: Maintenance | None = None
     settings: dict[str, str] = field(default_factory=dict)
+    doubt: str = ""
 
     def service(self, name: str) -> ServiceFact | None:
         """Return the service called *name*, or None."""

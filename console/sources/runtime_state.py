@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from console.domain.readings import RuntimeReading
 from console.domain.services import ReplicaStats, Topology
-from console.errors import ConsoleError
+from console.errors import ConsoleError, Unreachable
 from console.ports import Runtime
 
 #: Statistics cost more than the topology and change slowly.
@@ -31,9 +31,20 @@ class RuntimeSource:
         self._stats_at: float | None = None
 
     def read(self, topology: Topology | None) -> RuntimeReading:
-        """Return the topology now, with statistics at most two seconds old."""
+        """
+        Return the topology now, with statistics at most two seconds old.
+
+        Raises:
+            Unreachable: Also when what the runtime says may be true no more.
+        """
         del topology
         present = self._runtime.topology()
+        if present.doubt:
+            raise Unreachable(
+                present.doubt,
+                unchanged="what runs goes on running; nothing that dies is started again",
+                remedy="fragrance stop; fragrance start",
+            )
         now = time.monotonic()
         if self._stats_at is None or now - self._stats_at >= STATS_EVERY_SECONDS:
             try:

@@ -16,7 +16,8 @@ import pytest
 
 from console.clock import SystemClock
 from console.domain.services import ReplicaFact, ReplicaState
-from console.errors import Refused
+from console.errors import Refused, Unreachable
+from console.runtimes.embedded import heartbeat
 from console.runtimes.embedded.blueprint import Progress, Site
 from console.runtimes.embedded.bring_up import bring_up
 from console.runtimes.embedded.launch import start_supervisor, supervisor_pid
@@ -26,6 +27,7 @@ from console.runtimes.embedded.processes import marked_processes, read_stat
 from console.runtimes.embedded.specs import Companion
 from console.runtimes.locks import FileLock, is_locked, lock_holder
 from console.settings import Settings
+from console.sources.runtime_state import RuntimeSource
 from tests.contract.runtimes import SERVE, FullRuntime, SmallBlueprint, embedded
 from tests.stack import wait_for
 
@@ -220,6 +222,27 @@ def test_a_hung_supervisor_can_be_stopped(make: Callable[..., Bench]) -> None:
     finally:
         ended.join()
     assert not bench.pids()
+
+
+def test_a_hung_supervisor_makes_what_it_says_unknown(
+    make: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(heartbeat, "SILENT_SECONDS", 3.0)
+    bench = make().up()
+    source = RuntimeSource(bench.runtime)
+    wait_for(lambda: bench.runtime.topology().doubt == "", SECONDS, "it is heard")
+    pid = bench.supervisor()
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        wait_for(lambda: bench.runtime.topology().doubt, SECONDS, "it is missed")
+        with pytest.raises(Unreachable, match="supervisor has not been heard for"):
+            source.read(None)
+        assert bench.runtime.topology().running, "stop and logs still find what there is"
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    wait_for(lambda: bench.runtime.topology().doubt == "", SECONDS, "it is heard again")
+    monkeypatch.undo()  # a busy machine may pause it for seconds
+    assert source.read(None).topology.running
 
 
 def test_there_is_one_supervisor_however_many_are_started(make: Callable[..., Bench]) -> None:

@@ -63,6 +63,11 @@ class Layout:
         return self.root / "supervisor.lock"
 
     @property
+    def heartbeat(self) -> Path:
+        """Empty; its time is when the supervisor was last at work, in monotonic seconds."""
+        return self.root / "supervisor.heartbeat"
+
+    @property
     def change_lock(self) -> Path:
         """Held while somebody brings the stack up or down."""
         return self.root / "change.lock"

@@ -14,7 +14,7 @@ from console.domain.services import ReplicaStats, Topology
 from console.domain.tunables import Setting
 from console.errors import Unreachable, UsageError
 from console.ports import Clock, ExecResult, LogLine, LogRequest
-from console.runtimes.embedded import tunables
+from console.runtimes.embedded import heartbeat, tunables
 from console.runtimes.embedded.blueprint import Blueprint
 from console.runtimes.embedded.bring_up import bring_up, make_spec, wanted_up
 from console.runtimes.embedded.catalogue import CatalogueFile
@@ -103,9 +103,9 @@ class EmbeddedRuntime(KeepsLogFiles):
                 f"the state directory {self._layout.root} cannot be read: {error.strerror}",
                 unchanged="what runs goes on running",
             ) from error
-        return compose_topology(
-            catalogue or Catalogue(), specs, records, supervised=supervisor_runs(self._layout)
-        )
+        supervised = supervisor_runs(self._layout)
+        told = compose_topology(catalogue or Catalogue(), specs, records, supervised=supervised)
+        return replace(told, doubt=heartbeat.doubt(self._layout) if supervised else "")
 
     def describe(self, service: str) -> ServiceDescription:
         """Return everything that is written down of *service*, and what ``/proc`` says."""

@@ -32,6 +32,7 @@ from console.modes import adopt_umask
 from console.runtimes.embedded.catalogue import CatalogueFile
 from console.runtimes.embedded.child import LEFTOVER_SECONDS, ReplicaProcess
 from console.runtimes.embedded.companion import CompanionKeeper
+from console.runtimes.embedded.heartbeat import BEAT_SECONDS, beat
 from console.runtimes.embedded.layout import Layout
 from console.runtimes.embedded.leftovers import Leftover, find_leftovers
 from console.runtimes.embedded.rotation import rotate_if_large
@@ -65,6 +66,7 @@ class Supervisor:
         self._kill_orphans_at = time.monotonic() + LEFTOVER_SECONDS
         self._companion: CompanionKeeper | None = None
         self._rotate_at = 0.0
+        self._beat_at = 0.0
         self._stopping = False
         self._asked_to_stop = False
         self._wakeup: tuple[int, int] = (-1, -1)
@@ -75,6 +77,9 @@ class Supervisor:
         self._adopt()
         while True:
             now = time.monotonic()
+            if now >= self._beat_at:
+                self._beat_at = now + BEAT_SECONDS
+                beat(self._layout)
             if not self._stopping and self._wanted() == "down":
                 self._stopping = True
             self._reconcile()
@@ -273,6 +278,7 @@ def main() -> int:
     if not lock.acquire(LOCK_SECONDS, text=str(os.getpid())):
         os.write(writing, b"\x03")
         return 3
+    beat(layout)  # what its predecessor left may be old
     os.write(writing, b"\x00")
     os.close(writing)
     with lock:
