@@ -14,7 +14,7 @@ from typing import Protocol, runtime_checkable
 
 from console.domain.description import ServiceDescription
 from console.domain.leftovers import Leftover
-from console.domain.services import Limits
+from console.domain.services import Limits, Role
 from console.domain.tunables import LimitSettings, Setting
 
 
@@ -30,6 +30,14 @@ class StartsReplicas(Protocol):
 
     def start_command(self, service: str, replica: str) -> str:
         """Return the command that :meth:`start_replica` amounts to, for the operator."""
+
+
+@runtime_checkable
+class HasExternalStores(Protocol):
+    """Capability: database or broker may be somebody else's server, known by its address."""
+
+    def external_url(self, role: Role) -> str | None:
+        """Return the URL, with credentials, None where there is no such server."""
 
 
 @runtime_checkable

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import ssl
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -20,6 +21,8 @@ PUBLIC_PORTS = {"HTTP_PORT": 80, "HTTPS_PORT": 443}
 DEFAULT_PROJECT = "fragrance-ai"
 #: Where the engine keeps its data unless it says otherwise.
 DATA_ROOT = Path("/var/lib/docker")
+
+TLS_SECONDS = 3.0
 
 _PROJECT_LABEL = "com.docker.compose.project"
 _PUBLISHED = re.compile(r":(\d+)(?:-(\d+))?->")
@@ -50,10 +53,18 @@ class Holder:
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """The certificate that nginx shows: what openssl says, and whether it could be asked."""
+    """
+    The certificate that is there for nginx.
+
+    Args:
+        path: Its file.
+        said: What openssl says of it.
+        shown: Whether it is the one that nginx shows; None where nginx cannot be asked.
+    """
 
     path: str
     said: Said
+    shown: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +148,10 @@ def read_docker_facts(settings: Settings) -> DockerFacts:
         env_file=str(env_file) if variables else "",
         held=_held(said["containers"]),
         project=_project_name(settings, variables),
-        certificate=_certificate(settings.state / "compose" / "nginx" / "tls" / "fullchain.pem"),
+        certificate=_certificate(
+            settings.state / "compose" / "nginx" / "tls" / "fullchain.pem",
+            _ports(variables)["HTTPS_PORT"] if ours else None,
+        ),
         gpu=Path("/proc/driver/nvidia/version").exists(),
     )
 
@@ -249,7 +263,20 @@ def _project_name(settings: Settings, variables: Mapping[str, str]) -> str:
     return recorded or variables.get("COMPOSE_PROJECT_NAME") or DEFAULT_PROJECT
 
 
-def _certificate(path: Path) -> Certificate | None:
+def _certificate(path: Path, port: int | None) -> Certificate | None:
     if not path.exists():
         return None
-    return Certificate(str(path), run(["openssl", "x509", "-noout", "-enddate", "-in", str(path)]))
+    said = run(["openssl", "x509", "-noout", "-enddate", "-in", str(path)])
+    return Certificate(str(path), said, _is_shown(path, port) if port is not None else None)
+
+
+def _is_shown(path: Path, port: int) -> bool | None:
+    """Return whether who listens on *port* shows the first certificate of a file."""
+    try:
+        text = path.read_text(encoding="ascii")
+        first, end, _ = text.partition("-----END CERTIFICATE-----")
+        wanted = ssl.PEM_cert_to_DER_cert(f"{first}{end}".strip())
+        shown = ssl.get_server_certificate(("127.0.0.1", port), timeout=TLS_SECONDS)
+        return ssl.PEM_cert_to_DER_cert(shown) == wanted
+    except (OSError, ValueError):
+        return None

@@ -61,7 +61,7 @@ def judge_docker_host(facts: DockerFacts, now: datetime) -> list[CheckResult]:
     if facts.version is not None:
         results += [_bases(facts), _images(facts, facts.version)]
     if facts.certificate is not None:
-        results.append(_certificate(facts.certificate, now))
+        results.append(_certificate(facts.certificate, f"{facts.project}-nginx-1", now))
     if facts.gpu:
         results.append(_gpu(facts))
     return results
@@ -220,7 +220,7 @@ def _images(facts: DockerFacts, version: str) -> CheckResult:
     return CheckResult("images", PASS, f"all three of v{version}")
 
 
-def _certificate(certificate: Certificate, now: datetime) -> CheckResult:
+def _certificate(certificate: Certificate, container: str, now: datetime) -> CheckResult:
     import ssl
 
     found = re.search(r"notAfter=(.+)", certificate.said.out)
@@ -239,6 +239,13 @@ def _certificate(certificate: Certificate, now: datetime) -> CheckResult:
         return CheckResult("certificate", FAIL, f"ended on {day}", remedy)
     if days < CERTIFICATE_SOON_DAYS:
         return CheckResult("certificate", WARN, f"ends in {days} days, {day}", remedy)
+    if certificate.shown is False:
+        return CheckResult(
+            "certificate",
+            WARN,
+            f"valid until {day}, and nginx still shows another one",
+            f"docker kill --signal HUP {container}",
+        )
     return CheckResult("certificate", PASS, f"valid until {day}")
 
 

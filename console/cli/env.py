@@ -122,7 +122,7 @@ def _read(call: Invocation) -> EnvFacts:
         known=made.known_variables(PROJECT).keys() | made.OWN_VARIABLES,
         secret_names=SECRETS,
         secrets=_secrets(directory / "secrets") if mine else {},
-        needed=made.NEEDED_SECRETS if mine else (),
+        needed=made.needed_secrets(variables) if mine else (),
         cores=cores,
         memory_mib=memory,
         memory_wanted_mib=memory_of_limits(variables),

@@ -6,6 +6,7 @@ import ipaddress
 import socket
 import threading
 
+from console.capabilities import HasExternalStores
 from console.domain.services import ReplicaState, Role, Topology
 from console.errors import NotSupported, Unreachable
 from console.ports import Runtime
@@ -13,7 +14,8 @@ from console.ports import Runtime
 
 def running_url(runtime: Runtime, topology: Topology | None, role: Role) -> str:
     """
-    Return the connection URL of the first service of *role* whose address is known.
+    Return the connection URL of the first service of *role* whose address is known, else
+    that of somebody else's server.
 
     Raises:
         NotSupported: If there is none, or it is not known yet what runs.
@@ -27,6 +29,9 @@ def running_url(runtime: Runtime, topology: Topology | None, role: Role) -> str:
             continue
         if not any(r.state is ReplicaState.RUNNING for r in service.replicas):
             raise Unreachable(f"{service.name} does not run")
+        return url
+    # Only where none is ours: what runs here is what is meant.
+    if isinstance(runtime, HasExternalStores) and (url := runtime.external_url(role)):
         return url
     raise NotSupported(f"no {role.value} service with a known address")
 

@@ -17,6 +17,13 @@ import pytest
 from console.errors import ConsoleError
 from console.runtimes.compose import build
 from console.runtimes.compose.build import RECIPES, Recipe, build_images, read_images
+from console.runtimes.compose.daemon import Daemon
+from console.runtimes.compose.images import (
+    is_another_build,
+    keep_own_image,
+    record_images_of_others,
+)
+from console.runtimes.compose.model import Model, ServiceModel
 from tests.compose_stack import PROJECT, VERSION, copy_tree, docker
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(1200)]
@@ -208,6 +215,58 @@ def test_a_change_in_the_application_leaves_its_packages_alone(
     # No repository here: nothing is claimed about a commit.
     assert built["Config"]["Labels"]["org.opencontainers.image.revision"] == "unknown"
     assert seconds < 30, said
+
+
+def test_another_checkouts_build_does_not_change_what_a_stack_runs(
+    state: Path, tree: Path, tmp_path: Path, scratch_version: str
+) -> None:
+    (tree / "VERSION").write_text(f"{scratch_version}\n")
+    tag = f"fragrance-ai-app:v{scratch_version}"
+    build_images(tree, tmp_path / "one", scratch_version, ["app"], print)
+    mine = inspected(tag)["Id"]
+    project = f"fragrance-test-{os.getpid()}-one"
+    label = f"com.docker.compose.project={project}"
+    container = docker("create", "--label", label, tag)
+    try:
+        with (tree / "backend" / "app.py").open("a") as file:
+            file.write(f"\nOTHER = {os.getpid()}\n")
+        said: list[str] = []
+        build_images(tree, tmp_path / "two", scratch_version, ["app"], said.append)
+        assert any(f"project {project} has: it keeps that one" in line for line in said)
+        theirs = inspected(tag)["Id"]
+        assert theirs != mine
+
+        daemon, one, two = Daemon(), tmp_path / "one" / "compose", tmp_path / "two" / "compose"
+        assert not keep_own_image(daemon, two, tag)
+        assert is_another_build(daemon, one, tag)
+        assert keep_own_image(daemon, one, tag)
+        assert inspected(tag)["Id"] == mine
+        assert not keep_own_image(daemon, one, tag)
+        assert not is_another_build(daemon, one, tag)
+        assert docker("image", "inspect", "--format", "{{.Id}}", theirs) == theirs
+    finally:
+        docker("rm", container)
+        docker("image", "rm", "--force", mine, theirs, check=False)
+    assert not keep_own_image(daemon, one, tag), "what is gone cannot be kept"
+
+
+def test_images_of_others_are_recorded_by_what_they_are(state: Path) -> None:
+    base = "fragrance-base-services:local"
+    services = tuple(
+        ServiceModel(name=name, config_hash="", image=image)
+        for name, image in (("redis", base), ("nginx", base), ("app", tag_of("app")), ("x", ""))
+    )
+    before = read_images(state)
+
+    record_images_of_others(Daemon(), state, Model(name="test", services=services))
+
+    recorded = read_images(state)
+    found = recorded.pop(base)
+    assert recorded == before
+    assert found["id"] == inspected(base)["Id"]
+    assert found["services"] == ["nginx", "redis"]
+    assert found["size_bytes"] > 0
+    assert found["digests"] == [], "it was made here, and is in no registry"
 
 
 def test_a_wheel_that_is_not_the_locks_is_refused(

@@ -6,6 +6,7 @@ import json
 import re
 import socketserver
 import ssl
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -25,6 +26,7 @@ from tests.servers import wait_until
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(600)]
 
 BRIEF = {"text": "a fresh citrus cologne with a warm woody base"}
+TLS_FILES = ("fullchain.pem", "privkey.pem")
 SECURITY_HEADERS = {
     "strict-transport-security": "max-age=31536000; includeSubDomains",
     "x-content-type-options": "nosniff",
@@ -254,6 +256,63 @@ def _serving(stack: ComposeStack) -> set[Any]:
         with stack.client() as fresh:
             replicas.add(fresh.get("/version").json()["replica"])
     return replicas
+
+
+def test_a_new_certificate_is_shown_and_no_kept_connection_is_lost(
+    compose_stack: ComposeStack, edge: Edge, key: str, tmp_path: Path
+) -> None:
+    before = {name: (edge.directory / "tls" / name).read_bytes() for name in TLS_FILES}
+    started = compose_stack.containers("nginx")[0]["State"]["StartedAt"]
+    subprocess.run(
+        ["openssl", "req", "-x509", "-nodes", "-days", "9", "-newkey", "ec",
+         "-pkeyopt", "ec_paramgen_curve:P-256", "-subj", "/CN=renewed",
+         "-addext", "subjectAltName=DNS:localhost",
+         "-keyout", tmp_path / "privkey.pem", "-out", tmp_path / "fullchain.pem"],
+        check=True, capture_output=True, timeout=60,
+    )  # fmt: skip
+    after = {name: (tmp_path / name).read_bytes() for name in TLS_FILES}
+    trusted = ssl.create_default_context(cafile=edge.directory / "tls" / "fullchain.pem")
+    trusted.load_verify_locations(tmp_path / "fullchain.pem")
+
+    def put(files: dict[str, bytes]) -> None:
+        for name, content in files.items():
+            write_atomic(edge.directory / "tls" / name, content, mode=0o444)
+        edge.reload()
+
+    def shown() -> bytes:
+        address = ("localhost", int(compose_stack.env["HTTPS_PORT"]))
+        return ssl.PEM_cert_to_DER_cert(ssl.get_server_certificate(address, timeout=10))
+
+    answers: list[int] = []
+    done = threading.Event()
+
+    def go_on_asking() -> None:
+        """Ask on kept connections: not one request may be lost, whenever it comes."""
+        headers = {"X-API-Key": key}
+        with httpx.Client(
+            base_url=compose_stack.url, headers=headers, verify=trusted, timeout=20
+        ) as client:
+            while not done.is_set():
+                body = {"text": f"a brief with number {len(answers)}"}
+                answers.append(client.post("/v1/optimizations", json=body).status_code)
+                done.wait(0.05)  # below the limits of the edge
+
+    asking = threading.Thread(target=go_on_asking)
+    asking.start()
+    try:
+        wait_until(lambda: len(answers) > 5, 20, "requests are answered")
+        put(after)
+        assert shown() == ssl.PEM_cert_to_DER_cert(after["fullchain.pem"].decode())
+        so_far = len(answers)
+        wait_until(lambda: len(answers) > so_far + 5, 20, "requests go on being answered")
+    finally:
+        done.set()
+        asking.join(30)
+        put(before)
+    # What nginx itself answers is not of interest: each got through to the application.
+    assert set(answers) == {422}
+    assert compose_stack.containers("nginx")[0]["State"]["StartedAt"] == started
+    assert shown() == ssl.PEM_cert_to_DER_cert(before["fullchain.pem"].decode())
 
 
 class Vanishing(socketserver.ThreadingTCPServer):

@@ -14,7 +14,7 @@ from console.cli.main import main
 from console.domain.metrics import Metrics
 from console.domain.operations import Actor, Change, Operation, OperationState
 from console.domain.plans import Plan
-from console.domain.services import Health, Role, Service
+from console.domain.services import Health, Role, Service, Topology
 from console.domain.snapshot import AgentState, Overall, Snapshot
 from console.engine import Engine
 from console.errors import ConsoleError, ReadOnly
@@ -46,11 +46,16 @@ class Notes:
     changes: list[Change] = field(default_factory=list)
     open: Operation | None = None
     broken: bool = False
+    noted: dict[str, str] = field(default_factory=dict)
 
-    def record(self, change: Change) -> None:
+    def record(self, change: Change, note: tuple[str, str] | None = None) -> None:
         if self.broken:
             raise ConsoleError("the journal is full")
         self.changes.append(change)
+        self.noted |= dict([note] if note else [])
+
+    def note(self, key: str) -> str | None:
+        return self.noted.get(key)
 
     def unfinished(self) -> Operation | None:
         return self.open
@@ -123,6 +128,25 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
     monkeypatch.delenv("APP_ENV", raising=False)
     monkeypatch.setattr("console.cli.stack.HEALTHY_SECONDS", 0.0)
     return Bench(tmp_path)
+
+
+def test_the_first_start_turns_the_autoscaler_on_where_the_settings_say_so(
+    bench: Bench, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = bench.runtime.topology
+
+    def with_settings() -> Topology:
+        return replace(seen(), settings={"AUTO_SCALING": "true"})
+
+    assert bench.run("start", "--detach") == 0
+    assert bench.journal.noted == {}
+    monkeypatch.setattr(bench.runtime, "topology", with_settings)
+    assert bench.run("start", "--detach") == 0
+    assert "autoscaling is on: app, worker-llm, worker-rl" in capsys.readouterr().err
+    assert json.loads(bench.journal.noted["autoscale"]).keys() == {"app", "worker-llm", "worker-rl"}
+    bench.journal.noted["autoscale"] = "{}"  # somebody has turned it off since
+    assert bench.run("start", "--detach") == 0
+    assert bench.journal.noted["autoscale"] == "{}"
 
 
 def test_start_says_where_it_is_and_is_recorded(

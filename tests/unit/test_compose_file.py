@@ -37,9 +37,13 @@ SIZES = {
     "prometheus": (1.0, 1, None, None),
     "grafana": (1.0, 0.5, None, None),
 }
-OVERRIDES = ("development", "gpu")
+OVERRIDES = ("development", "gpu", "external-postgres", "external-redis", "logs")
+#: Services that an override takes away and adds.
+TAKEN = {"external-postgres": "postgres", "external-redis": "redis"}
+ADDED = {"logs": "log-shipper"}
 #: Set whenever the files are read; everything else has a default.
 NEEDED = {"FRAGRANCE_COMPOSE_STATE": "/nowhere", "VERSION": "1.2.3"}
+ELSEWHERE = {"EXTERNAL_REDIS_ADDRESS": "redis://elsewhere:6379"}
 
 
 def ask_compose(
@@ -57,7 +61,7 @@ def ask_compose(
 
 @cache
 def project(*overrides: str, **variables: str) -> dict[str, Any]:
-    done = ask_compose(*overrides, **(NEEDED | variables))
+    done = ask_compose(*overrides, **(NEEDED | ELSEWHERE | variables))
     assert done.returncode == 0, done.stderr
     assert "level=warning" not in done.stderr, done.stderr
     read: dict[str, Any] = json.loads(done.stdout)
@@ -74,10 +78,40 @@ RUNNING = [name for name in ALL if name != "migrate"]
 
 
 @pytest.mark.parametrize(
-    "overrides", [each for n in range(3) for each in combinations(OVERRIDES, n)], ids=str
+    "overrides", [*combinations(OVERRIDES, 0), *combinations(OVERRIDES, 2), OVERRIDES], ids=str
 )
 def test_every_combination_of_files_is_valid(overrides: tuple[str, ...]) -> None:
-    assert set(services(*overrides)) == set(ALL)
+    gone = {TAKEN[name] for name in overrides if name in TAKEN}
+    new = {ADDED[name] for name in overrides if name in ADDED}
+    assert set(services(*overrides)) == (set(ALL) - gone) | new
+
+
+def test_servers_of_others_are_neither_run_nor_waited_for_and_are_still_measured() -> None:
+    with_others = services("external-postgres", "external-redis")
+    assert not [name for name, service in with_others.items() if service.get("depends_on")]
+    labels = with_others["app"]["labels"]
+    assert labels["console.external.database"] == "{secret:database_url}"
+    assert labels["console.external.broker"] == "{secret:redis_url}"
+    assert {"database_url", "redis_url"} <= {s["source"] for s in with_others["app"]["secrets"]}
+    exporter = with_others["postgres-exporter"]["environment"]
+    assert not [value for value in exporter.values() if not value.startswith("/run/secrets/")]
+    redis = with_others["redis-exporter"]["environment"]
+    assert redis["REDIS_ADDR"] == ELSEWHERE["EXTERNAL_REDIS_ADDRESS"]
+    volumes = project("external-postgres", "external-redis")["volumes"]
+    assert volumes.keys() == project()["volumes"].keys() - {"postgres-data", "redis-data"}
+
+
+def test_the_shipper_of_logs_reads_and_can_change_nothing() -> None:
+    shipper = services("logs")["log-shipper"]
+    assert shipper["profiles"] == ["monitoring"]
+    assert (shipper["read_only"], shipper["cap_drop"]) == (True, ["ALL"])
+    assert shipper["security_opt"] == ["no-new-privileges:true"]
+    binds = [mount for mount in shipper["volumes"] if mount["type"] == "bind"]
+    assert all(mount["read_only"] for mount in binds)
+    assert "ports" not in shipper
+    assert "/nowhere/secrets/log_store_url" in json.dumps(project("logs")["secrets"])
+    for name, service in services().items():
+        assert service == services("logs")[name], "a service is touched by it"
 
 
 def test_each_service_is_in_its_profile() -> None:
@@ -109,7 +143,8 @@ def test_a_service_is_watched_bounded_and_comes_back(name: str) -> None:
     assert (service["healthcheck"]["test"][0] == "NONE") == (name == "nginx-exporter")
     assert "curl" not in service["healthcheck"]["test"]
     assert service["logging"]["driver"] == "json-file"
-    assert set(service["logging"]["options"]) == {"max-size", "max-file"}
+    bounds = {"max-size", "max-file"}
+    assert set(service["logging"]["options"]) == bounds | {"labels", "tag"}
     limits = service["deploy"]["resources"]["limits"]
     assert float(limits["cpus"]) > 0
     assert int(limits["memory"]) > 0

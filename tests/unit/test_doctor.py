@@ -139,6 +139,15 @@ def test_a_certificate_is_judged_by_its_end(days: int | None, status: CheckStatu
     assert result["certificate"].status is status
 
 
+def test_a_certificate_that_nginx_has_not_read_yet_is_told() -> None:
+    said = Said(0, "notAfter=Jan  1 00:00:00 2099 GMT\n")
+    for shown, status in ((True, "pass"), (None, "pass"), (False, "warn")):
+        certificate = Certificate("/tls/fullchain.pem", said, shown)
+        result = checks(replace(ABLE, certificate=certificate))["certificate"]
+        assert result.status.value == status
+    assert result.remedy == f"docker kill --signal HUP {ABLE.project}-nginx-1"
+
+
 def test_another_project_is_not_asked_for_our_ports_and_images() -> None:
     other = checks(replace(ABLE, ports={}, version=None))
 

@@ -12,6 +12,12 @@ from console.runtimes.compose.agent_keeper import keep_agent, let_agent_go
 from console.runtimes.compose.containers import Container, ContainerTable
 from console.runtimes.compose.daemon import Daemon
 from console.runtimes.compose.desired import DesiredFile
+from console.runtimes.compose.images import (
+    PREFIX,
+    is_another_build,
+    keep_own_image,
+    record_images_of_others,
+)
 from console.runtimes.compose.keeper import keeper_lock
 from console.runtimes.compose.model import Model, ModelFile
 from console.runtimes.compose.observe import desired_names
@@ -163,7 +169,8 @@ def _start(stack: Stack, model: Model, containers: Sequence[Container], progress
         containers = stack.look(model)
     if stack.project.ours:
         up = ["up", "--detach", "--no-build", *keep]
-        stack.project.stream([*up, "--wait", *STORES], progress, STORES_SECONDS, PROFILES)
+        if stores := [name for name in STORES if model.service(name) is not None]:
+            stack.project.stream([*up, "--wait", *stores], progress, STORES_SECONDS, PROFILES)
         _write_members(stack, model, containers)
         progress("migrating the database")
         stack.project.stream(["run", "--rm", MIGRATION], progress, MIGRATE_SECONDS, "setup")
@@ -173,6 +180,8 @@ def _start(stack: Stack, model: Model, containers: Sequence[Container], progress
     profiles = PROFILES if stack.project.ours else None
     scales = _scales(stack, model, present, profiles)
     stack.project.stream([*up, *scales], progress, UP_SECONDS, profiles)
+    if stack.project.ours:
+        record_images_of_others(stack.daemon, stack.project.state, model)
     _start_missing(stack, model)
 
 
@@ -256,8 +265,17 @@ def _complete(stack: Stack, model: Model, containers: Sequence[Container]) -> bo
 def _build_missing(stack: Stack, model: Model, progress: Progress) -> None:
     from console.runtimes.compose.build import build_images
 
+    directory = stack.project.state
+    own = {s.name: s.image for s in model.services if s.image.startswith(PREFIX)}
+    for image in sorted(set(own.values())):
+        if keep_own_image(stack.daemon, directory, image):
+            progress(f"{image}: another build has taken the name; this stack keeps its own")
     missing = stack.replicas.missing_images(model, PROFILES)
-    ours = [name for name, image in missing.items() if image.startswith("fragrance-ai-")]
+    ours = [
+        name
+        for name, image in own.items()
+        if name in missing or is_another_build(stack.daemon, directory, image)
+    ]
     if ours:
         version = (PROJECT / "VERSION").read_text(encoding="utf-8").strip()
         build_images(PROJECT, stack.settings.state, version, ours, progress)

@@ -21,8 +21,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from console.domain.text import plain_text
 from console.errors import ConsoleError, Unreachable
 from console.install import requirements
@@ -30,6 +28,9 @@ from console.modes import make_directory
 from console.runtimes.compose.bill_of_materials import bill_of_materials
 from console.runtimes.compose.daemon import CHANGE_SECONDS, Daemon, Gone
 from console.runtimes.compose.environment import python_base, read_env
+from console.runtimes.compose.images import IMAGES_FILE, SOURCE_LABEL
+from console.runtimes.compose.images import read_images as read_images
+from console.runtimes.compose.project import NAME_FILE
 from console.runtimes.files import write_json
 
 Progress = Callable[[str], None]
@@ -37,8 +38,6 @@ Progress = Callable[[str], None]
 BUILD_SECONDS = 1800.0
 WHEELHOUSE_SECONDS = 1800.0
 COMMAND_SECONDS = 60.0
-SOURCE_LABEL = "console.source"
-IMAGES_FILE = "images.json"
 DEFAULT_BASE = "python:3.11-slim"
 #: What a step of a build says, after its number and time.
 _STEP_OUTPUT = re.compile(r"#\d+ \d+\.\d+ (.+)")
@@ -126,9 +125,30 @@ def build_images(
         before = _image_id(daemon, f"{recipe.repository}:v{number}")
         _build(project, recipe, number, base, sources[recipe.name], progress)
         if before is not None:
+            _tell_users(daemon, state / "compose", recipe, number, before, progress)
             _drop_unused(daemon, before)
     for recipe in recipes:
         _record(project, state / "compose", recipe, number, daemon, progress)
+
+
+def _tell_users(
+    daemon: Daemon, directory: Path, recipe: Recipe, version: str, image: str, progress: Progress
+) -> None:
+    """Say whose containers run the image that has just lost its name."""
+    listed = daemon.call(lambda client: client.containers(all=True))
+    projects = {
+        c.get("Labels", {}).get("com.docker.compose.project", "") for c in listed
+        if c["ImageID"] == image
+    }  # fmt: skip
+    try:
+        own = (directory / NAME_FILE).read_text(encoding="utf-8").strip()
+    except OSError:
+        own = ""
+    for project in sorted(projects - {own, ""}):
+        progress(
+            f"{recipe.repository}:v{version} was another build, which project "
+            f"{plain_text(project, 60)} has: it keeps that one"
+        )
 
 
 def _drop_unused(daemon: Daemon, image: str) -> None:
@@ -321,13 +341,3 @@ def _record(
     }
     write_json(directory / IMAGES_FILE, {"schema_version": 1, "images": recorded})
     progress(f"{tag}: {image['Size'] / 1e6:.0f} MB, {len(bill['components'])} parts recorded")
-
-
-def read_images(directory: Path) -> dict[str, dict[str, Any]]:
-    """Return what is recorded of our images, by tag; empty when nothing is, or it is damaged."""
-    try:
-        decoded = msgspec.json.decode((directory / IMAGES_FILE).read_bytes())
-        images: dict[str, dict[str, Any]] = decoded["images"]
-    except (OSError, msgspec.MsgspecError, KeyError, TypeError):
-        return {}
-    return images

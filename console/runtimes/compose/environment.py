@@ -19,8 +19,10 @@ from console.errors import ConsoleError, Refused
 from console.modes import make_directory
 from console.runtimes.compose.daemon import Daemon
 from console.runtimes.compose.edge import prepare_edge
+from console.runtimes.compose.elsewhere import POSTGRES, REDIS, elsewhere
 from console.runtimes.compose.env_file import read_env as read_env
 from console.runtimes.compose.limits import fitted_limits
+from console.runtimes.compose.project import OVERRIDES
 from console.runtimes.files import write_atomic
 from console.settings import ENVIRONMENT_FILE, PRODUCTION
 
@@ -44,9 +46,7 @@ INSTEAD = {80: 8080, 443: 8443}
 PORT_RANGE = 100
 
 GENERATED = ("postgres_password", "redis_password", "secret_key", "grafana_admin_password")
-EMPTY = ("sentry_dsn", "alert_webhook_url")
-#: Without these nothing works.
-NEEDED_SECRETS = (*GENERATED, "database_url", "redis_url")
+EMPTY = ("sentry_dsn", "alert_webhook_url", "log_store_url")
 
 #: Read by ourselves: for nginx, for the builds of images, for the first start.
 OWN_VARIABLES = frozenset(
@@ -95,6 +95,10 @@ def prepare(state: Path, project: Path, progress: Progress, environment: str | N
     variables = present or _first_variables(directory, project, daemon, environment, progress)
     variables |= _local_images(project, variables, daemon)
     name = _project_name(directory, variables)
+    others = elsewhere(directory / "secrets", variables, os.environ)
+    variables |= others.variables
+    make_directory(directory / "secrets")
+    _follow(directory / "secrets", others.secrets)
     _ensure_secrets(directory / "secrets", name, daemon, first=first, progress=progress)
     prepare_edge(directory / "nginx", variables, name, progress)
     if variables != present:
@@ -124,6 +128,14 @@ def host_size() -> tuple[int | None, int | None]:
         return int(str(host["NCPU"])), int(str(host["MemTotal"])) // 1024**2
     except (ConsoleError, KeyError, ValueError):
         return None, None
+
+
+def needed_secrets(variables: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the secrets without which nothing works; others' passwords are their affair."""
+    chosen = variables.get(OVERRIDES, "")
+    theirs = {POSTGRES: "postgres_password", REDIS: "redis_password"}
+    left_out = {secret for override, secret in theirs.items() if override in chosen}
+    return (*(s for s in GENERATED if s not in left_out), "database_url", "redis_url")
 
 
 def profile_file(project: Path, environment: str) -> Path:
@@ -257,11 +269,18 @@ def _project_name(directory: Path, variables: Mapping[str, str]) -> str:
     return recorded or variables.get("COMPOSE_PROJECT_NAME") or PROJECT_NAME
 
 
+def _follow(directory: Path, secrets_there: Mapping[str, str]) -> None:
+    """Have the secrets that belong to others' servers be what their addresses say."""
+    for name, value in secrets_there.items():
+        path = directory / name
+        if not path.exists() or path.read_text(encoding="utf-8").strip() != value:
+            _write_secret(path, value)
+
+
 def _ensure_secrets(
     directory: Path, project: str, daemon: Daemon, *, first: bool, progress: Progress
 ) -> None:
     """Make the missing secrets; containers of any user read them by a mount of the file."""
-    make_directory(directory)
     missing = [name for name in GENERATED if not (directory / name).exists()]
     if "postgres_password" in missing:
         _refuse_lost_password(directory, project, daemon, first=first)

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from console.domain.leftovers import Leftover, superseded
 from console.errors import UsageError
 from console.runtimes.compose.daemon import Daemon, Gone
 from console.runtimes.compose.model import Model, ModelFile
 from console.runtimes.compose.project import ComposeProject
+from console.runtimes.files import write_json
 
+IMAGES_FILE = "images.json"
 LIST_SECONDS = 15.0
 REMOVE_SECONDS = 120.0
 CACHE_HOURS = 7 * 24
 PREFIX = "fragrance-ai-"
-#: On every image of ours, named or not; see :mod:`.build`.
+#: On every image that was made here, named or not: see :mod:`.build` and
+#: ``compose/engine/bases``.
 SOURCE_LABEL = "console.source"
+BUILD_LABELS = frozenset({SOURCE_LABEL, "fragrance.base.recipe"})
 
 
 def removable_images(daemon: Daemon, model: Model, kept: int) -> list[Leftover]:
@@ -40,11 +47,21 @@ def removable_images(daemon: Daemon, model: Model, kept: int) -> list[Leftover]:
         if image["Id"] in used:
             continue
         names = [tag for tag in image.get("RepoTags") or () if tag != "<none>:<none>"]
-        if not names and SOURCE_LABEL in (image.get("Labels") or {}):
+        if not names and _is_of_a_build(image.get("Labels")):
             found.append(Leftover(image["Id"], image["Size"]))
         if names and all(_is_ours(tag) and _version(tag) in old for tag in names):
             found += [Leftover(tag, image["Size"] if tag == names[0] else 0) for tag in names]
     return sorted(found, key=lambda each: each.name)
+
+
+def read_images(directory: Path) -> dict[str, dict[str, Any]]:
+    """Return what is recorded of our images, by tag; empty when nothing is, or it is damaged."""
+    try:
+        decoded = msgspec.json.decode((directory / IMAGES_FILE).read_bytes())
+        images: dict[str, dict[str, Any]] = decoded["images"]
+    except (OSError, msgspec.MsgspecError, KeyError, TypeError):
+        return {}
+    return images
 
 
 def image_exists(daemon: Daemon, name: str) -> bool:
@@ -73,6 +90,64 @@ def remove_image(daemon: Daemon, name: str) -> None:
         return
 
 
+def keep_own_image(daemon: Daemon, directory: Path, tag: str) -> bool:
+    """
+    Give *tag* back to the image that this stack was recorded with, where that is there.
+
+    Another checkout on this host builds under the same names; what runs here stays ours.
+
+    Args:
+        directory: ``STATE/compose``.
+
+    Returns:
+        Whether *tag* had come to mean another image.
+    """
+    recorded = read_images(directory).get(tag, {}).get("id")
+    if recorded is None or recorded == _id_of(daemon, tag) or _id_of(daemon, recorded) is None:
+        return False
+    repository, _, version = tag.rpartition(":")
+    daemon.call(lambda c: c.tag(recorded, repository, version, force=True))
+    return True
+
+
+def is_another_build(daemon: Daemon, directory: Path, tag: str) -> bool:
+    """Return whether *tag* means an image that this stack was not recorded with."""
+    recorded = read_images(directory).get(tag, {}).get("id")
+    return recorded is not None and recorded != _id_of(daemon, tag)
+
+
+def record_images_of_others(daemon: Daemon, directory: Path, model: Model) -> None:
+    """Write down which images of others the services run: id and digests by name."""
+    recorded = read_images(directory)
+    now = dict(recorded)
+    for service in model.services:
+        if not service.image or _is_ours(service.image):
+            continue
+        found = _inspected(daemon, service.image)
+        if found is not None:
+            now[service.image] = {
+                "id": found["Id"],
+                "digests": found.get("RepoDigests") or [],
+                "size_bytes": found["Size"],
+                "services": sorted(s.name for s in model.services if s.image == service.image),
+            }
+    if now != recorded:
+        write_json(directory / IMAGES_FILE, {"schema_version": 1, "images": now})
+
+
+def _inspected(daemon: Daemon, name: str) -> dict[str, Any] | None:
+    try:
+        found: dict[str, Any] = daemon.call(lambda c: c.inspect_image(name))
+    except Gone:
+        return None
+    return found
+
+
+def _id_of(daemon: Daemon, name: str) -> str | None:
+    found = _inspected(daemon, name)
+    return found["Id"] if found is not None else None
+
+
 def old_build_cache(daemon: Daemon) -> int:
     """Return the bytes of the builder's cache that nothing has used for a week."""
     limit = datetime.now(UTC) - timedelta(hours=CACHE_HOURS)
@@ -97,7 +172,11 @@ def _is_ours(tag: str) -> bool:
 
 
 def _is_nameless(image: dict[str, Any]) -> bool:
-    return not image.get("RepoTags") and SOURCE_LABEL in (image["Config"].get("Labels") or {})
+    return not image.get("RepoTags") and _is_of_a_build(image["Config"].get("Labels"))
+
+
+def _is_of_a_build(labels: Mapping[str, str] | None) -> bool:
+    return not BUILD_LABELS.isdisjoint(labels or {})
 
 
 def _version(tag: str) -> str:

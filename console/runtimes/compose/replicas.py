@@ -19,6 +19,7 @@ from console.errors import ConsoleError, Refused, Unreachable
 from console.runtimes.compose.containers import NUMBER_LABEL, SERVICE_LABEL, Container
 from console.runtimes.compose.daemon import CHANGE_SECONDS, Daemon, Gone
 from console.runtimes.compose.desired import Desired, DesiredFile, leaving_now
+from console.runtimes.compose.images import keep_own_image
 from console.runtimes.compose.model import Model, ServiceModel
 from console.runtimes.compose.project import ComposeProject
 
@@ -125,6 +126,8 @@ class Replicas:
         self, model: Model, service: ServiceModel, siblings: Sequence[Container]
     ) -> tuple[Mapping[str, Any], bool]:
         """Return an up-to-date container of *service*, and whether it was made for this."""
+        if self._project.ours:
+            keep_own_image(self._daemon, self._project.state, service.image)
         image = self._image_id(service.image)
         for sibling in siblings:
             labels = sibling.labels

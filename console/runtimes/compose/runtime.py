@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -40,6 +41,12 @@ from console.settings import PROJECT, Settings
 
 URL_LABEL = "console.url"
 SECRET = "{secret:"  # noqa: S105 -- the place for one in a label
+NAMED_SECRET = re.compile(r"\{secret:([^}]+)\}")
+#: Label of a service with the secret that holds the address of somebody else's server.
+EXTERNAL_LABELS = {
+    Role.DATABASE: "console.external.database",
+    Role.BROKER: "console.external.broker",
+}
 PRODUCT_FILE = "docker-compose.production.yml"
 
 
@@ -184,6 +191,14 @@ class ComposeRuntime(ProductImages, KeepsLogFiles):
         ]
         # Without an address nothing listens: the database's source says that it does not run.
         return url.replace("{address}", addresses[0] if addresses else "127.0.0.1")
+
+    def external_url(self, role: Role) -> str | None:
+        """Return the URL of a server that is not ours, by a label of any service."""
+        label = EXTERNAL_LABELS.get(role, "")
+        for service in self._model.read().services:
+            if found := NAMED_SECRET.fullmatch(service.labels.get(label, "")):
+                return _secret(found[1], service)
+        return None
 
     # Starting, removing, restarting ------------------------------------------
 
@@ -384,12 +399,15 @@ def _with_secrets(label: str, service: ServiceModel) -> str:
     while SECRET in url:
         before, _, rest = url.partition(SECRET)
         name, _, after = rest.partition("}")
-        try:
-            content = Path(service.secrets.get(name, "")).read_text(encoding="utf-8").strip()
-        except OSError as error:
-            raise Unreachable(
-                f"the secret {name} of {service.name} cannot be read: {error.strerror}",
-                remedy="see secrets: in the compose file",
-            ) from error
-        url = f"{before}{quote(content, safe='')}{after}"
+        url = f"{before}{quote(_secret(name, service), safe='')}{after}"
     return url
+
+
+def _secret(name: str, service: ServiceModel) -> str:
+    try:
+        return Path(service.secrets.get(name, "")).read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise Unreachable(
+            f"the secret {name} of {service.name} cannot be read: {error.strerror}",
+            remedy="see secrets: in the compose file",
+        ) from error
