@@ -2,55 +2,150 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-
-from rich.style import Style
 from rich.text import Text
 
+from console.domain.filtering import QUEUE_WORDS, queue_facts
 from console.domain.queues import Queue
 from console.domain.readings import SourceState
-from console.domain.services import Health, Replica, ReplicaState, Service
+from console.domain.services import Service
 from console.domain.snapshot import Snapshot
-from screens.actions import bindings_on
+from screens.actions import Action, bindings_on
+from screens.dialogs.scale import ScaleDialog
+from screens.filtered import FilteredScreen
+from screens.logs import LogsScreen
 from screens.look import Look
-from screens.overview_figures import drain_words, queue_lines, wait_words
+from screens.overview_figures import queue_lines
 from screens.overview_lines import unseen_lines
-from screens.rendering import clean, health_sign, plural, put, rate, since, styled
-from screens.screen import ConsoleScreen
+from screens.queue_lines import queue_section, services_of
+from screens.rendering import clean, styled
 from screens.view import View
 
 
-class QueuesScreen(ConsoleScreen):
-    """Each queue with its verdict in words and its workers."""
+class QueuesScreen(FilteredScreen):
+    """Each queue with its verdict in words and its workers; the selection is a queue."""
 
     NAME = "queues"
     TITLE = "Queues"
     BINDINGS = bindings_on("queues")
+    VOCABULARY = QUEUE_WORDS
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.selected: str | None = None
+        self._sections: dict[str, tuple[int, int]] = {}
+
+    # Drawing -----------------------------------------------------------------
 
     def draw(self) -> None:
         """Draw the queues."""
-        self.lines.show(queues_page(self.view, self.look, self.now, self.app.size.width))
+        width, look, view = self.app.size.width, self.look, self.view
+        lines = _nothing(view, look, width)
+        snapshot = view.snapshot
+        if lines is None and snapshot is not None:
+            lines = self._page(snapshot)
+        for line in lines or []:
+            line.truncate(width, overflow="ellipsis")
+        self.lines.show(lines or [])
+
+    def _page(self, snapshot: Snapshot) -> list[Text]:
+        width, look = self.app.size.width, self.look
+        queues = self._queues()
+        if queues and self.selected not in {queue.name for queue in queues}:
+            self.selected = queues[0].name
+        lines = [*_broken_source(snapshot, look), *queue_lines(snapshot, look, width)]
+        if self.filter:
+            words = f"{len(queues)} of {len(snapshot.queues)} match {self.filter.text}; esc: all"
+            lines += [Text(), styled(f" / {clean(words, 300)}", look.accent)]
+        policy = self.engine.settings.policy
+        self._sections = {}
+        for queue in queues:
+            here = queue.name == self.selected
+            section = queue_section(queue, self.view, policy, look, self.now, here=here)
+            lines.append(Text())
+            self._sections[queue.name] = (len(lines), len(lines) + len(section) - 1)
+            lines += section
+        return lines
+
+    def _queues(self) -> list[Queue]:
+        snapshot = self.view.snapshot
+        queues = snapshot.queues if snapshot is not None else ()
+        return [queue for queue in queues if self.filter.matches(queue_facts(queue))]
+
+    # Selection ---------------------------------------------------------------
+
+    def _service(self) -> Service | None:
+        """Return the service that works on the selected queue."""
+        snapshot = self.view.snapshot
+        queue = next((q for q in self._queues() if q.name == self.selected), None)
+        found = services_of(queue, snapshot) if queue is not None and snapshot is not None else ()
+        return found[0] if found else None
+
+    def _move(self, by: int) -> None:
+        names = [queue.name for queue in self._queues()]
+        if not names:
+            return
+        here = names.index(self.selected) if self.selected in names else 0
+        self.selected = names[max(0, min(len(names) - 1, here + by))]
+        self.draw()
+        first, last = self._sections.get(self.selected, (0, 0))
+        if self.selected == names[0]:
+            self.lines.scroll_home(animate=False)
+        else:
+            # Its end as far as it fits, its beginning in any case.
+            self.lines.see(last)
+            self.lines.see(first)
+
+    def do_up(self) -> None:
+        """Select the queue above."""
+        self._move(-1)
+
+    def do_down(self) -> None:
+        """Select the queue below."""
+        self._move(1)
+
+    def refuses(self, wanted: Action) -> str | None:
+        """Say why the queue's service cannot be scaled, or has no logs to show."""
+        if wanted.id not in {"scale", "service_logs"}:
+            return None
+        service = self._service()
+        if service is None:
+            return "no service is labelled as working on this queue"
+        bounds = self.engine.settings.policy.bounds(service.name, service.role)
+        if wanted.id == "scale" and bounds is None:
+            return f"{service.name} is not scaled: it has no scale policy"
+        return None
+
+    # Doing -------------------------------------------------------------------
+
+    def do_scale(self) -> None:
+        """Open the scale wizard on the service of the queue."""
+        service = self._service()
+        if service is not None:
+            app = self.console_app
+            targets = {service.name: service.desired}
+            app.propose(ScaleDialog(targets, reason_required=app.reason_required))
+
+    def do_service_logs(self) -> None:
+        """Show the logs of the workers of the queue."""
+        service = self._service()
+        logs = self.console_app.open_screen("logs")
+        if service is not None and isinstance(logs, LogsScreen):
+            logs.only(service.name)
 
 
-def queues_page(view: View, look: Look, now: datetime, width: int) -> list[Text]:
-    """Return the screen's lines."""
+def _nothing(view: View, look: Look, width: int) -> list[Text] | None:
+    """Return what is shown where there is no queue to show, None where there is."""
     snapshot = view.snapshot
     if snapshot is None:
         words = "The stack cannot be read" if view.failure else "Reading the queues…"
         lines = [Text(), styled(f" {words}", look.bad if view.failure else look.dim)]
-        lines += [styled(f" {clean(line, 300)}", look.text) for line in view.failure]
-        return lines
+        return lines + [styled(f" {clean(line, 300)}", look.text) for line in view.failure]
     if snapshot.unseen is not None:
         return unseen_lines(snapshot.unseen, look, width)
     if not snapshot.running:
         start = styled(" start it: ", look.text).append("fragrance start", look.accent)
         return [Text(), styled(" Nothing runs here", look.strong), start]
-    lines = [*_broken_source(snapshot, look), *queue_lines(snapshot, look, width)]
-    for queue in snapshot.queues:
-        lines += [Text(), *_queue(queue, snapshot, look, now)]
-    for line in lines:
-        line.truncate(width, overflow="ellipsis")
-    return lines
+    return None
 
 
 def _broken_source(snapshot: Snapshot, look: Look) -> list[Text]:
@@ -61,67 +156,3 @@ def _broken_source(snapshot: Snapshot, look: Look) -> list[Text]:
         styled(f" ✗ the broker is {s.state.value}: {clean(s.error or 'no answer', 200)}", look.bad)
         for s in broken
     ]
-
-
-def _queue(queue: Queue, snapshot: Snapshot, look: Look, now: datetime) -> list[Text]:
-    lines = [styled(f" {clean(queue.name, 60)}", look.strong)]
-    lines += [styled(f"   {words}", style) for words, style in _verdict(queue, look)]
-    services = [s for s in snapshot.services if s.labels.get("console.queue") == queue.name]
-    for service in services:
-        lines += _workers(service, look, now)
-    if not services:
-        lines.append(styled("   no service is labelled as working on this queue", look.dim))
-    return lines
-
-
-def _verdict(queue: Queue, look: Look) -> list[tuple[str, Style]]:
-    drains, bad = drain_words(queue)
-    flow = (
-        f"{rate(queue.arrived_per_second)}/s arrive, {rate(queue.completed_per_second)}/s complete"
-    )
-    if queue.depth is None:
-        return [("the depth is unknown", look.warn), (flow, look.dim)]
-    waiting = plural(queue.depth, "task")
-    if queue.depth == 0:
-        return [("✓ nothing waits", look.good), (flow, look.dim)]
-    if queue.workers == 0:
-        verdict = (f"✗ {waiting} wait and no worker takes them", look.bad)
-    elif bad:
-        verdict = (f"▲ {waiting} wait and do not drain ({drains})", look.warn)
-    elif queue.arrived_per_second is None or queue.completed_per_second is None:
-        verdict = (f"{waiting} wait; how fast they drain is not known yet", look.text)
-    else:
-        verdict = (f"● {waiting} wait, drained in about {drains}", look.good)
-    return [verdict, (f"{wait_words(queue)}; {flow}", look.text)]
-
-
-def _workers(service: Service, look: Look, now: datetime) -> list[Text]:
-    words = f"   {clean(service.name, 60)}: {service.ready} of {service.desired} workers ready"
-    lines = [styled(words, look.dim)]
-    return lines + [_worker(replica, look, now) for replica in service.replicas]
-
-
-def _worker(replica: Replica, look: Look, now: datetime) -> Text:
-    glyph, style = health_sign(replica.health, look)
-    line = styled(f"     {glyph} ", style)
-    put(line, clean(replica.name, 60), 20, look.text)
-    line.append(" ")
-    if replica.active_tasks is None:
-        put(line, "no heartbeat", 22, look.warn)
-    else:
-        put(line, _hands(replica), 22, look.text)
-    taking = {True: "takes work", False: "drains", None: "–"}[replica.accepting]
-    put(line, taking, 12, look.warn if replica.accepting is False else look.text)
-    if replica.health is Health.HEALTHY:
-        line.append(f"up {since(replica.started_at, now)}", look.dim)
-    else:
-        state = replica.state if replica.state is not ReplicaState.RUNNING else replica.health
-        line.append(clean(replica.reason or state.value, 200), style)
-    return line
-
-
-def _hands(replica: Replica) -> str:
-    """Say what a worker has in hand."""
-    active, reserved = replica.active_tasks or 0, replica.reserved_tasks or 0
-    busy = f"runs {plural(active, 'task')}" if active else "idle"
-    return f"{busy}, holds {reserved}" if reserved else busy

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
+from typing import Any
 
 from console.cli.figures import clock_time
 from console.cli.main import Commands, Invocation, add_command
-from console.cli.status_lines import alert_lines, metric_lines, queue_lines, status_lines
+from console.cli.queues import queue_report, with_verdicts
+from console.cli.status_lines import alert_lines, metric_lines, status_lines
 from console.domain.differences import differences
 from console.domain.readings import SourceState
 from console.domain.snapshot import SCHEMA_VERSION, Snapshot
@@ -77,8 +79,15 @@ def _access_lines(call: Invocation, access: Access | None) -> list[str]:
 
 
 def run_queues(call: Invocation) -> int:
-    """Print the queues."""
-    return _show(call, lambda s: _part(s, "queues"), queue_lines)
+    """Print the queues, whether each drains and when, and what its workers have in hand."""
+    engine = call.engine()
+    policy = engine.settings.policy
+
+    def as_json(snapshot: Snapshot) -> object:
+        told = _part(snapshot, "queues")
+        return told | {"queues": with_verdicts(told["queues"], snapshot, policy)}
+
+    return _show(call, as_json, lambda snapshot: queue_report(snapshot, policy), engine)
 
 
 def run_metrics(call: Invocation) -> int:
@@ -142,7 +151,7 @@ def _show(
     return 0
 
 
-def _part(snapshot: Snapshot, key: str) -> dict[str, object]:
+def _part(snapshot: Snapshot, key: str) -> dict[str, Any]:
     """Return one part of the contract, with what is needed to understand it alone."""
     whole = json.loads(to_json(snapshot))
     return {

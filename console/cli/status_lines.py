@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from console.cli.figures import UNKNOWN, clock_time, duration, number, percent, size, table
-from console.domain.queues import Queue, estimate_wait_seconds
+from console.domain.drain import drain_of
+from console.domain.policy import Policy
+from console.domain.queues import Queue
 from console.domain.readings import SourceState, SourceStatus
 from console.domain.rollup import WORST_FIRST
 from console.domain.services import Health, Service
@@ -191,13 +193,10 @@ def _memory(service: Service) -> str:
 
 
 def _drains(queue: Queue) -> str:
-    if queue.depth is None or queue.completed_per_second is None:
-        return UNKNOWN
-    return (
-        "-"
-        if not queue.depth
-        else duration(estimate_wait_seconds(queue.depth, queue.completed_per_second))
-    )
+    if queue.depth == 0:
+        return "-"
+    drain = drain_of(queue, (), Policy())
+    return duration(drain.seconds) if drain.known else UNKNOWN
 
 
 def _changes(snapshot: Snapshot) -> list[str]:

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from console.domain.queues import Queue
 from console.domain.rollup import WORST_FIRST
 from console.domain.services import Health, Replica, Service
 from console.errors import UsageError
@@ -203,6 +204,30 @@ REPLICA_WORDS = Vocabulary(
     },
     spans=frozenset({"uptime"}),
 )
+
+QUEUE_WORDS = Vocabulary(
+    words={},
+    figures={
+        "depth": "tasks",
+        "running": "tasks",
+        "oldest": "seconds, or 10m, 2h, 1d",
+        "workers": "",
+    },
+    spans=frozenset({"oldest"}),
+)
+
+
+def queue_facts(queue: Queue) -> Facts:
+    """Return what a filter may ask of a queue."""
+    return Facts(
+        names=(queue.name,),
+        figures={
+            "depth": queue.depth,
+            "running": queue.in_flight,
+            "oldest": queue.oldest_age_seconds,
+            "workers": queue.workers,
+        },
+    )
 
 
 def service_facts(service: Service, now: datetime) -> Facts:

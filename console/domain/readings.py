@@ -14,7 +14,7 @@ from enum import StrEnum
 from console.domain.alerts import Alert, Silence
 from console.domain.incidents import IncidentSummary
 from console.domain.operations import Change, OperationSummary
-from console.domain.services import ReplicaStats, Topology
+from console.domain.services import ReplicaStats, TaskInHand, Topology
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +90,7 @@ class WorkerHeartbeat:
         accepting: False once it was told to drain.
         phase: ``starting`` (model is loading), ``running`` or ``stopping``.
         slots: Tasks it can run at the same time, None where it does not say.
+        tasks: Those it is running, as far as it tells.
     """
 
     replica: str
@@ -101,6 +102,7 @@ class WorkerHeartbeat:
     accepting: bool
     phase: str = "running"
     slots: int | None = None
+    tasks: tuple[TaskInHand, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -165,6 +165,8 @@ def _build_replica(
         probed=verdict.probed,
         route=fact.route,
         task_slots=beat.slots if beat is not None else None,
+        heartbeat_at=beat.at if beat is not None else None,
+        tasks=beat.tasks if beat is not None else (),
         limits=fact.limits,
         request_rate=evidence.windows.request_rate(fact.id, evidence.now),
     )

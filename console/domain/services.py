@@ -233,6 +233,15 @@ class ReplicaStats:
 
 
 @dataclass(frozen=True, slots=True)
+class TaskInHand:
+    """A task that a worker is running, by its own word: since when, and which."""
+
+    task_id: str
+    name: str
+    started_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Replica:
     """
     One replica in a snapshot: the fact joined with probes and statistics.
@@ -241,9 +250,9 @@ class Replica:
     ``probed`` is False where nothing tells whether it works; ``route`` is None
     where no proxy of ours is before it.
     ``active_tasks`` (running), ``reserved_tasks`` (held, not started), ``task_slots``
-    (how many it can run at the same time) and ``accepting`` are None for anything but
-    a worker that sends heartbeats.  ``request_rate`` is requests a second over 60 s, None
-    for what does not count them.
+    (how many it can run at the same time), ``accepting`` and ``heartbeat_at`` are None for
+    anything but a worker that sends heartbeats; ``tasks`` are those it is running.
+    ``request_rate`` is requests a second over 60 s, None for what does not count them.
     """
 
     id: str
@@ -265,6 +274,8 @@ class Replica:
     route: Route | None = None
     task_slots: int | None = None
     limits: Limits | None = None
+    heartbeat_at: datetime | None = None
+    tasks: tuple[TaskInHand, ...] = ()
     request_rate: float | None = None
 
 

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import math
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from console.domain.readings import WorkerHeartbeat
+from console.domain.services import TaskInHand
+from console.domain.text import plain_text
 
 if TYPE_CHECKING:
     import msgspec
 
 #: Later than any clock here; a moment beyond it is no moment.
 _LATEST_EPOCH = 32_503_680_000.0
+_LONGEST_TASK_SECONDS = 1e9
+_MOST_TASKS = 100
 
 
 def enqueued_at(message: bytes | None) -> datetime | None:
@@ -59,9 +63,21 @@ def decode_heartbeat(raw: bytes | None) -> WorkerHeartbeat | None:
             accepting=beat.get("accepting") is True,
             phase=str(beat.get("phase", "running")),
             slots=None if beat.get("slots") is None else int(beat["slots"]),
+            tasks=_tasks(beat.get("current"), at),
         )
     except (msgspec.MsgspecError, AttributeError, KeyError, TypeError, ValueError):
         return None
+
+
+def _tasks(current: Any, at: datetime) -> tuple[TaskInHand, ...]:
+    """Return what a worker says it is running; what makes no sense is left out."""
+    tasks = []
+    for told in current if isinstance(current, list) else []:
+        seconds = told.get("seconds") if isinstance(told, dict) else None
+        if isinstance(seconds, int | float) and 0 <= seconds < _LONGEST_TASK_SECONDS:
+            task_id, name = (plain_text(str(told.get(key, "")), 200) for key in ("task_id", "name"))
+            tasks.append(TaskInHand(task_id, name, at - timedelta(seconds=seconds)))
+    return tuple(tasks[:_MOST_TASKS])
 
 
 def moment(value: Any) -> datetime | None:

@@ -43,7 +43,7 @@ from console.domain.policy import Policy
 from console.domain.queues import Queue
 from console.domain.readings import HostReading, SourceState, SourceStatus
 from console.domain.runbook import Runbook, parse_runbook
-from console.domain.services import Health, Replica, ReplicaState, Role, Service
+from console.domain.services import Health, Replica, ReplicaState, Role, Service, TaskInHand
 from console.domain.settling import Settling
 from console.domain.snapshot import AgentState, Overall, Snapshot
 from console.domain.tunables import LimitSettings, Setting
@@ -178,6 +178,8 @@ def replica(
     memory_bytes: int | None = 320 * 1024**2,
     active: int | None = None,
     accepting: bool | None = None,
+    slots: int | None = None,
+    running: tuple[TaskInHand, ...] = (),
 ) -> Replica:
     return Replica(
         id=name,
@@ -193,7 +195,15 @@ def replica(
         health_output="",
         active_tasks=active,
         accepting=accepting,
+        task_slots=slots,
+        heartbeat_at=None if active is None else NOW - timedelta(seconds=1),
+        tasks=running,
     )
+
+
+def composing(number: int, seconds: float) -> TaskInHand:
+    name = "workers.llm.tasks.compose_brief"
+    return TaskInHand(f"job-{number:04}", name, NOW - timedelta(seconds=seconds))
 
 
 def service(
@@ -230,7 +240,15 @@ def service(
 
 def services(*, llm: int = 2) -> tuple[Service, ...]:
     workers = [
-        replica(f"worker-llm-{n}", cpu=0.61, memory_bytes=1_700_000_000, active=1, accepting=True)
+        replica(
+            f"worker-llm-{n}",
+            cpu=0.61,
+            memory_bytes=1_700_000_000,
+            active=1,
+            accepting=True,
+            slots=1,
+            running=(composing(n, 9.0 * n),),
+        )
         for n in range(1, llm + 1)
     ]
     return (
@@ -271,7 +289,7 @@ def normal(**changes: Any) -> Snapshot:
         agent=AgentState.RUNNING,
         services=services(),
         queues=(
-            Queue("llm", 34, 2, 80.0, 0.3, 0.8, 2),
+            Queue("llm", 34, 2, 80.0, 0.3, 0.8, 2, 2.0),
             Queue("rl", 0, 0, None, 0.0, 0.0, 1),
         ),
         metrics=Metrics(
@@ -368,7 +386,15 @@ def failed() -> Snapshot:
         cpu=None,
         memory_bytes=None,
     )
-    working = replica("worker-llm-1", cpu=0.97, active=1, accepting=True, minutes_up=400)
+    working = replica(
+        "worker-llm-1",
+        cpu=0.97,
+        active=1,
+        accepting=True,
+        minutes_up=400,
+        slots=1,
+        running=(composing(1, 95),),
+    )
     found = list(services())
     found[1] = service(
         "worker-llm", Role.WORKER, working, crashing, limit_bytes=8 * _GIB, queue="llm"
@@ -377,7 +403,7 @@ def failed() -> Snapshot:
         overall=Overall.DEGRADED,
         services=tuple(found),
         queues=(
-            Queue("llm", 340, 1, 754.0, 0.9, 0.4, 1),
+            Queue("llm", 340, 1, 754.0, 0.9, 0.4, 1, 1.0, 0.02),
             Queue("rl", None, None, None, None, None, None),
         ),
         metrics=replace(normal().metrics, error_ratio=0.061, p95_seconds=1.84,

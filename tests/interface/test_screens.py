@@ -113,20 +113,6 @@ async def test_replicas_unfold_and_fold(open_desk: OpenDesk) -> None:
         await desk.sees("worker-llm-1")
 
 
-async def test_queues_say_whether_and_when_they_drain(open_desk: OpenDesk) -> None:
-    async with open_desk(scripted.failed()) as desk:
-        await desk.press("t")
-        await desk.sees(
-            "340 tasks wait and do not drain (never: +30/min)",
-            "a task sent now waits about 14m",
-            "runs 1 task",
-            "takes work",
-            "the depth is unknown",
-        )
-        desk.engine.picture = scripted.normal(taken_at=scripted.NOW + timedelta(seconds=1))
-        await desk.sees("34 tasks wait, drained in about 1m 10s", "✓ nothing waits")
-
-
 async def test_help_is_the_registry_and_says_why_not(open_desk: OpenDesk) -> None:
     async with open_desk(scripted.production(), size=(80, 60)) as desk:
         await desk.press("question_mark")

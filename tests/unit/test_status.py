@@ -195,7 +195,7 @@ class TestLines:
         rows = [line.split("  ") for line in queue_lines(replace(picture(), queues=queues))]
         cells = [[cell.strip() for cell in row if cell.strip()] for row in rows]
 
-        assert cells[1] == ["llm", "120", "4", "1 min 5 s", "1", "2", "3", "1 min 0 s"]
+        assert cells[1] == ["llm", "120", "4", "1 min 5 s", "1", "2", "3", "2 min 0 s"]
         assert cells[2] == ["rl", "3", "0", "?", "0.1", "0", "0", "never"]
         assert cells[3] == ["new", "?", "?", "?", "?", "?", "?", "?"]
         assert cells[4] == ["idle", "0", "0", "-", "0", "0", "1", "-"]
