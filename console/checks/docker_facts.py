@@ -23,6 +23,10 @@ DEFAULT_PROJECT = "fragrance-ai"
 DATA_ROOT = Path("/var/lib/docker")
 
 TLS_SECONDS = 3.0
+NAMES_ASKED = 5
+#: Exit code of getent.
+NO_SUCH_NAME = 2
+_DNS_NAME = re.compile(r"DNS:([A-Za-z0-9][A-Za-z0-9.-]*)")
 
 _PROJECT_LABEL = "com.docker.compose.project"
 _PUBLISHED = re.compile(r":(\d+)(?:-(\d+))?->")
@@ -60,11 +64,13 @@ class Certificate:
         path: Its file.
         said: What openssl says of it.
         shown: Whether it is the one that nginx shows; None where nginx cannot be asked.
+        unknown_names: Names it is for that no name server knows.
     """
 
     path: str
     said: Said
     shown: bool | None = None
+    unknown_names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,8 +272,18 @@ def _project_name(settings: Settings, variables: Mapping[str, str]) -> str:
 def _certificate(path: Path, port: int | None) -> Certificate | None:
     if not path.exists():
         return None
-    said = run(["openssl", "x509", "-noout", "-enddate", "-in", str(path)])
-    return Certificate(str(path), said, _is_shown(path, port) if port is not None else None)
+    asked = ["-enddate", "-ext", "subjectAltName"]
+    said = run(["openssl", "x509", "-noout", *asked, "-in", str(path)])
+    shown = _is_shown(path, port) if port is not None else None
+    return Certificate(str(path), said, shown, _unknown_names(said.out))
+
+
+def _unknown_names(certificate: str) -> tuple[str, ...]:
+    """Return the names among the first few of a certificate that do not resolve here."""
+    names = [plain_text(name, 100) for name in _DNS_NAME.findall(certificate)][:NAMES_ASKED]
+    with ThreadPoolExecutor(NAMES_ASKED) as pool:
+        answers = pool.map(lambda name: run(["getent", "ahosts", name], TLS_SECONDS), names)
+        return tuple(n for n, said in zip(names, answers, strict=True) if said.code == NO_SUCH_NAME)
 
 
 def _is_shown(path: Path, port: int) -> bool | None:

@@ -246,6 +246,14 @@ def _certificate(certificate: Certificate, container: str, now: datetime) -> Che
             f"valid until {day}, and nginx still shows another one",
             f"docker kill --signal HUP {container}",
         )
+    if certificate.unknown_names:
+        return CheckResult(
+            "certificate",
+            WARN,
+            f"valid until {day}; it is for {', '.join(certificate.unknown_names)}, "
+            "which does not resolve",
+            "add the name to DNS or /etc/hosts",
+        )
     return CheckResult("certificate", PASS, f"valid until {day}")
 
 

@@ -154,6 +154,23 @@ def test_without_openssl_an_image_makes_the_certificate(
     assert not list((state / "compose/nginx/tls").glob(".making*"))
 
 
+def test_missing_secrets_are_asked_for_by_the_operators_command(
+    state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SECRETS_COMMAND", "printf 'kept-elsewhere-as-%s' {name}")
+    said = prepared(state)
+    secrets = state / "compose/secrets"
+    assert (secrets / "secret_key").read_text() == "kept-elsewhere-as-secret_key"
+    assert ":kept-elsewhere-as-postgres_password@" in (secrets / "database_url").read_text()
+    assert not [line for line in said if "kept-elsewhere" in line]
+    (secrets / "secret_key").chmod(0o644)
+    (secrets / "secret_key").write_text("changed by hand")
+    (secrets / "postgres_password").unlink()
+    prepared(state)
+    assert (secrets / "secret_key").read_text() == "changed by hand"
+    assert (secrets / "postgres_password").read_text() == "kept-elsewhere-as-postgres_password"
+
+
 @pytest.fixture
 def volume() -> Iterator[str]:
     name = f"{PROJECT_NAME}_postgres-data"

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from console.checks import docker_facts
 from console.checks.clock import ClockReading, judge_clock
 from console.checks.docker_facts import (
     Certificate,
@@ -137,6 +138,18 @@ def test_a_certificate_is_judged_by_its_end(days: int | None, status: CheckStatu
     result = checks(replace(ABLE, certificate=Certificate("/tls/fullchain.pem", said)))
 
     assert result["certificate"].status is status
+
+
+def test_a_name_of_the_certificate_that_nobody_knows_is_told() -> None:
+    said = Said(0, "notAfter=Jan  1 00:00:00 2099 GMT\n")
+    certificate = Certificate("/tls/fullchain.pem", said, True, ("api.shop.example",))
+    result = checks(replace(ABLE, certificate=certificate))["certificate"]
+    assert (result.status.value, "api.shop.example" in result.summary) == ("warn", True)
+
+
+def test_names_of_a_certificate_are_asked_for() -> None:
+    said = "subjectAltName:\n    DNS:localhost, DNS:nobody.invalid, IP Address:127.0.0.1\n"
+    assert docker_facts._unknown_names(said) == ("nobody.invalid",)
 
 
 def test_a_certificate_that_nginx_has_not_read_yet_is_told() -> None:

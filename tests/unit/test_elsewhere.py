@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from console.domain.services import Role, Topology
-from console.errors import NotSupported, Refused
+from console.errors import ConsoleError, NotSupported, Refused
 from console.runtimes.compose.elsewhere import elsewhere
 from console.runtimes.compose.environment import needed_secrets
+from console.runtimes.compose.secret_command import ask_command
 from console.sources.addresses import running_url
 
 DATABASE = "postgresql://kim:p%40ss@db.example:6432/shop?sslmode=require"
@@ -83,3 +84,23 @@ def test_who_has_no_such_service_asks_the_server_of_others() -> None:
     assert running_url(runtime, nothing, Role.DATABASE) == DATABASE
     with pytest.raises(NotSupported, match="broker"):
         running_url(runtime, nothing, Role.BROKER)
+
+
+def test_a_secret_comes_from_the_operators_own_program_and_is_never_shown() -> None:
+    assert ask_command("printf 'of %s\\n' {name}", "redis_password") == "of redis_password"
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        ("sh -c 'echo hush; exit 3'", "gave no secret_key: it ended with 3"),
+        ("true", "gave no secret_key: it ended with 0"),
+        ("/nowhere/vault {name}", "cannot be run: No such file"),
+        ("sh -c 'unfinished", "cannot be read"),
+    ],
+)
+def test_a_program_that_gives_none_is_refused(command: str, words: str) -> None:
+    with pytest.raises(ConsoleError, match=words) as refused:
+        ask_command(command, "secret_key")
+    assert "hush" not in str(refused.value)
+    assert refused.value.unchanged

@@ -7,7 +7,6 @@ labels would make compose replace every container for nothing.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import re
 import subprocess
@@ -26,9 +25,9 @@ from console.errors import ConsoleError, Unreachable
 from console.install import requirements
 from console.modes import make_directory
 from console.runtimes.compose.bill_of_materials import bill_of_materials
-from console.runtimes.compose.daemon import CHANGE_SECONDS, Daemon, Gone
+from console.runtimes.compose.daemon import Daemon, Gone
 from console.runtimes.compose.environment import python_base, read_env
-from console.runtimes.compose.images import IMAGES_FILE, SOURCE_LABEL
+from console.runtimes.compose.images import IMAGES_FILE, SOURCE_LABEL, drop_nameless
 from console.runtimes.compose.images import read_images as read_images
 from console.runtimes.compose.project import NAME_FILE
 from console.runtimes.files import write_json
@@ -126,7 +125,8 @@ def build_images(
         _build(project, recipe, number, base, sources[recipe.name], progress)
         if before is not None:
             _tell_users(daemon, state / "compose", recipe, number, before, progress)
-            _drop_unused(daemon, before)
+    if changed:
+        drop_nameless(daemon)
     for recipe in recipes:
         _record(project, state / "compose", recipe, number, daemon, progress)
 
@@ -149,12 +149,6 @@ def _tell_users(
             f"{recipe.repository}:v{version} was another build, which project "
             f"{plain_text(project, 60)} has: it keeps that one"
         )
-
-
-def _drop_unused(daemon: Daemon, image: str) -> None:
-    """Remove an image that has lost its name, unless a container or another name holds it."""
-    with contextlib.suppress(ConsoleError):
-        daemon.call(lambda client: client.remove_image(image), CHANGE_SECONDS)
 
 
 def _fill_wheelhouse(project: Path, progress: Progress) -> None:

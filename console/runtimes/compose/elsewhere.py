@@ -41,6 +41,12 @@ class Elsewhere:
     variables: dict[str, str] = field(default_factory=dict)
 
 
+def asked_for(variables: Mapping[str, str]) -> list[tuple[str, tuple[str, tuple[str, ...]]]]:
+    """Return the secrets that the chosen overrides ask for: name, override, schemes."""
+    chosen = variables.get(OVERRIDES, "").replace(",", " ").split()
+    return [(name, (o, schemes)) for o, (name, schemes) in ASKED.items() if o in chosen]
+
+
 def elsewhere(
     directory: Path, variables: Mapping[str, str], environ: Mapping[str, str]
 ) -> Elsewhere:
@@ -56,10 +62,7 @@ def elsewhere(
         Refused: If an address is missing or is none.
     """
     found = Elsewhere()
-    chosen = variables.get(OVERRIDES, "").replace(",", " ").split()
-    for override, (name, schemes) in ASKED.items():
-        if override not in chosen:
-            continue
+    for name, (override, schemes) in asked_for(variables):
         url = _given(directory / name) or environ.get(name.upper(), "").strip()
         parts = _parts(url)
         if parts is None or parts.scheme not in schemes:

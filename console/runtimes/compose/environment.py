@@ -14,15 +14,17 @@ import secrets
 import socket
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from urllib.parse import quote
 
 from console.errors import ConsoleError, Refused
 from console.modes import make_directory
 from console.runtimes.compose.daemon import Daemon
 from console.runtimes.compose.edge import prepare_edge
-from console.runtimes.compose.elsewhere import POSTGRES, REDIS, elsewhere
+from console.runtimes.compose.elsewhere import POSTGRES, REDIS, asked_for, elsewhere
 from console.runtimes.compose.env_file import read_env as read_env
 from console.runtimes.compose.limits import fitted_limits
 from console.runtimes.compose.project import OVERRIDES
+from console.runtimes.compose.secret_command import ask_command
 from console.runtimes.files import write_atomic
 from console.settings import ENVIRONMENT_FILE, PRODUCTION
 
@@ -52,7 +54,7 @@ EMPTY = ("sentry_dsn", "alert_webhook_url", "log_store_url")
 OWN_VARIABLES = frozenset(
     {
         *("EDGE_RATE_PER_KEY", "EDGE_RATE_PER_ADDRESS", "PYTHON_BASE"),
-        *("AUTO_SCALING", "COMPOSE_OVERRIDES"),
+        *("AUTO_SCALING", "COMPOSE_OVERRIDES", "SECRETS_COMMAND"),
     }
 )
 
@@ -95,9 +97,10 @@ def prepare(state: Path, project: Path, progress: Progress, environment: str | N
     variables = present or _first_variables(directory, project, daemon, environment, progress)
     variables |= _local_images(project, variables, daemon)
     name = _project_name(directory, variables)
+    make_directory(directory / "secrets")
+    _ask_for_missing(directory / "secrets", variables, progress)
     others = elsewhere(directory / "secrets", variables, os.environ)
     variables |= others.variables
-    make_directory(directory / "secrets")
     _follow(directory / "secrets", others.secrets)
     _ensure_secrets(directory / "secrets", name, daemon, first=first, progress=progress)
     prepare_edge(directory / "nginx", variables, name, progress)
@@ -269,6 +272,18 @@ def _project_name(directory: Path, variables: Mapping[str, str]) -> str:
     return recorded or variables.get("COMPOSE_PROJECT_NAME") or PROJECT_NAME
 
 
+def _ask_for_missing(directory: Path, variables: Mapping[str, str], progress: Progress) -> None:
+    """Ask the operator's own keeper of secrets for those that are not there."""
+    command = variables.get("SECRETS_COMMAND")
+    if not command:
+        return
+    wanted = [*GENERATED, *(name for name, _ in asked_for(variables))]
+    for name in wanted:
+        if not (directory / name).exists():
+            _write_secret(directory / name, ask_command(command, name))
+            progress(f"{name}: from SECRETS_COMMAND")
+
+
 def _follow(directory: Path, secrets_there: Mapping[str, str]) -> None:
     """Have the secrets that belong to others' servers be what their addresses say."""
     for name, value in secrets_there.items():
@@ -291,9 +306,10 @@ def _ensure_secrets(
             _write_secret(directory / name, "")
     postgres = (directory / "postgres_password").read_text(encoding="utf-8").strip()
     redis = (directory / "redis_password").read_text(encoding="utf-8").strip()
+    word, hush = quote(postgres, safe=""), quote(redis, safe="")
     derived = {
-        "database_url": f"postgresql+psycopg://fragrance:{postgres}@postgres:5432/fragrance",
-        "redis_url": f"redis://:{redis}@redis:6379/0",
+        "database_url": f"postgresql+psycopg://fragrance:{word}@postgres:5432/fragrance",
+        "redis_url": f"redis://:{hush}@redis:6379/0",
         "redis_exporter_passwords": json.dumps({"redis://redis:6379": redis}),
     }
     for name, value in derived.items():

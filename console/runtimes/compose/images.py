@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 import msgspec
 
 from console.domain.leftovers import Leftover, superseded
-from console.errors import UsageError
+from console.errors import ConsoleError, UsageError
 from console.runtimes.compose.daemon import Daemon, Gone
 from console.runtimes.compose.model import Model, ModelFile
 from console.runtimes.compose.project import ComposeProject
@@ -146,6 +147,15 @@ def _inspected(daemon: Daemon, name: str) -> dict[str, Any] | None:
 def _id_of(daemon: Daemon, name: str) -> str | None:
     found = _inspected(daemon, name)
     return found["Id"] if found is not None else None
+
+
+def drop_nameless(daemon: Daemon) -> None:
+    """Remove what was built here, has lost its name since, and that no container has."""
+    filters = {"dangling": True}
+    for image in daemon.call(lambda c: c.images(filters=filters), LIST_SECONDS):
+        if _is_of_a_build(image.get("Labels")):
+            with contextlib.suppress(ConsoleError):  # one that is in use is left alone
+                remove_image(daemon, image["Id"])
 
 
 def old_build_cache(daemon: Daemon) -> int:
