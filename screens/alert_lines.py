@@ -180,18 +180,11 @@ def _watched(rule: Rule, snapshot: Snapshot, policy: Policy, look: Look, now: da
     limit = policy.alerts.get(rule.name, rule.default)
     line = put(Text(), rule.severity.value, 11, look.dim)
     put(line, rule.name, _NAME_CELLS, look.text)
-    line.append(f" {threshold_words(limit.threshold)} for {duration(limit.for_seconds)}", look.dim)
+    line.append(f" {rule.watched(limit)}", look.dim)
     lines = [line]
     silences = [s for s in snapshot.silences if s.alert == rule.name and s.until > now]
     lines += [_silence(s, "    silenced ", look, now) for s in silences[:1]]
     return Entry(rule.name, "", "watched", rule.procedure or rule.name.lower(), tuple(lines))
-
-
-def threshold_words(threshold: float) -> str:
-    """Return a limit as the operator reads it; what has none just must not be so."""
-    if threshold == 0:
-        return "not so"
-    return f"above {100 * threshold:g} %" if threshold < 1 else f"above {threshold:g}"
 
 
 def section_lines(section: Section, look: Look, width: int) -> list[Text]:

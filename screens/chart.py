@@ -25,6 +25,8 @@ _EMPTY = 0x2800
 DASH = "╌"
 #: Cells of the words at the left.
 LABEL_CELLS = 8
+#: Less than this of anything is none of it.
+_NOTHING = 1e-12
 #: A limit this far above everything measured is named and not drawn: the curve would be flat.
 FAR_LIMIT = 5.0
 
@@ -56,7 +58,10 @@ def chart_lines(
     width = max(4, cells - LABEL_CELLS - 1)
     known = [value for value in values if value is not None]
     if not known:
-        return [*_empty(rows, look), _times(begin, end, width, look)]
+        lines = _empty(rows, look)
+        for line in lines:
+            line.truncate(LABEL_CELLS + 1 + width)
+        return [*lines, _times(begin, end, width, look)]
     top = top_of(known, limit)
     dots = _dots(values, width, rows, top)
     above = _above(values, width, limit)
@@ -80,7 +85,7 @@ def top_of(known: Sequence[float], limit: float | None) -> float:
     highest = max(known)
     if limit is not None and (highest <= 0 or limit <= FAR_LIMIT * highest):
         highest = max(highest, limit * 1.05)
-    if highest <= 0:
+    if highest < _NOTHING:
         return 1.0
     magnitude = 10.0 ** math.floor(math.log10(highest))
     return next(

@@ -52,6 +52,8 @@ _NAME_CELLS = 22
 _VALUE_CELLS = 8
 #: Lines of a chart on a small screen, without the line of times.
 _SMALL_CHART = 8
+#: Lines that the list below it keeps.
+_LEAST_LIST = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +145,9 @@ def metrics_page(
     ]
     trend = _trend(curve, state, look)
     target_rows = min(len(targets) + 2, height // 3) if wide and targets else 0
-    rows = _SMALL_CHART if not wide else max(8, height - len(head) - len(trend) - target_rows - 2)
+    rows = max(3, height - len(head) - len(trend) - target_rows - 2)
+    if not wide:
+        rows = max(3, min(_SMALL_CHART, rows - _LEAST_LIST))
     chart = chart_lines(
         curve.values,
         chart_cells - 1,

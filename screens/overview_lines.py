@@ -9,6 +9,7 @@ from datetime import datetime
 from rich.style import Style
 from rich.text import Text
 
+from console.domain.alerts import silence_of
 from console.domain.operations import Change
 from console.domain.readings import SourceState
 from console.domain.services import Health, Replica, ReplicaState, Service
@@ -175,8 +176,12 @@ def _attention(snapshot: Snapshot, look: Look, now: datetime, width: int) -> lis
     lines = []
     for alert in snapshot.alerts:
         glyph, style = alert_sign(alert.severity, look)
+        silence = silence_of(alert, snapshot.silences, now)
+        style = look.dim if silence is not None else style
         line = styled(f" {glyph} {clean(alert.name, 60)}", style)
         line.append(f" {alert.severity.value}, {alert.state.value} {since(alert.since, now)}")
+        if silence is not None:
+            line.append(f", silenced until {clock_time(silence.until, now)}", look.dim)
         lines.append(line.append(f": {clean(alert.summary, 300)}" if alert.summary else ""))
     for source in snapshot.sources:
         if not source.troubled:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 COMMAND_MODULES = (
     "stack",
     "status",
+    "metrics",
+    "alerts",
     "changes",
     "logs",
     "scale",

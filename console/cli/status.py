@@ -1,4 +1,4 @@
-"""``status``, ``watch``, ``queues``, ``metrics``, ``alerts``: one picture, or each change."""
+"""``status``, ``watch``, ``queues``: one picture, or each change."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import Any
 from console.cli.figures import clock_time
 from console.cli.main import Commands, Invocation, add_command
 from console.cli.queues import queue_report, with_verdicts
-from console.cli.status_lines import alert_lines, metric_lines, status_lines
+from console.cli.status_lines import status_lines
 from console.domain.differences import differences
 from console.domain.readings import SourceState
 from console.domain.snapshot import SCHEMA_VERSION, Snapshot
 from console.domain.text import plain_text
 from console.engine import Access, Engine
-from console.errors import ConsoleError, NotSupported, Unreachable
+from console.errors import ConsoleError, Unreachable
 from console.journal.picture import to_json
 
 #: How often ``watch`` looks; a death is printed within this and the agent's own delay.
@@ -31,12 +31,6 @@ def register(commands: Commands) -> None:
     ).set_defaults(run=run_watch)
     add_command(commands, "queues", "what waits, how long, and whether it drains").set_defaults(
         run=run_queues
-    )
-    metrics = add_command(commands, "metrics", "requests, database, broker and host")
-    metrics.add_argument("promql", metavar="PROMQL", nargs="?", help="ask Prometheus this instead")
-    metrics.set_defaults(run=run_metrics)
-    add_command(commands, "alerts", "what fires, since when, which procedure").set_defaults(
-        run=run_alerts
     )
 
 
@@ -56,7 +50,7 @@ def run_status(call: Invocation) -> int:
         first, *rest = status_lines(snapshot)
         return [first, *_access_lines(call, access), *rest]
 
-    return _show(call, as_json, as_lines, engine)
+    return show(call, as_json, as_lines, engine)
 
 
 def _access(engine: Engine) -> Access | None:
@@ -84,26 +78,10 @@ def run_queues(call: Invocation) -> int:
     policy = engine.settings.policy
 
     def as_json(snapshot: Snapshot) -> object:
-        told = _part(snapshot, "queues")
+        told = part(snapshot, "queues")
         return told | {"queues": with_verdicts(told["queues"], snapshot, policy)}
 
-    return _show(call, as_json, lambda snapshot: queue_report(snapshot, policy), engine)
-
-
-def run_metrics(call: Invocation) -> int:
-    """Print the metrics; a query needs a Prometheus, which not every stack has."""
-    if call.args.promql is not None:
-        raise NotSupported(
-            "this stack has no Prometheus to ask",
-            unchanged="nothing was asked",
-            remedy="fragrance metrics",
-        )
-    return _show(call, lambda s: _part(s, "metrics"), metric_lines)
-
-
-def run_alerts(call: Invocation) -> int:
-    """Print the alerts."""
-    return _show(call, lambda s: _part(s, "alerts"), alert_lines)
+    return show(call, as_json, lambda snapshot: queue_report(snapshot, policy), engine)
 
 
 def run_watch(call: Invocation) -> int:
@@ -125,12 +103,13 @@ def run_watch(call: Invocation) -> int:
         engine.close()
 
 
-def _show(
+def show(
     call: Invocation,
     as_json: Callable[[Snapshot], object],
     as_lines: Callable[[Snapshot], list[str]],
     engine: Engine | None = None,
 ) -> int:
+    """Print the present picture as JSON or lines; 5 when nothing could be read."""
     engine = engine or call.engine()
     try:
         snapshot = engine.present()
@@ -151,7 +130,7 @@ def _show(
     return 0
 
 
-def _part(snapshot: Snapshot, key: str) -> dict[str, Any]:
+def part(snapshot: Snapshot, key: str) -> dict[str, Any]:
     """Return one part of the contract, with what is needed to understand it alone."""
     whole = json.loads(to_json(snapshot))
     return {

@@ -53,7 +53,8 @@ class Rule:
     One alert rule.
 
     ``default`` holds where policy names no threshold; ``procedure`` is the anchor
-    in RUNBOOK.md where that is not the name in lower case.
+    in RUNBOOK.md where that is not the name in lower case; ``watches`` says what it
+    looks for, with ``{limit}`` or ``{percent}`` in it.
     """
 
     name: str
@@ -61,6 +62,12 @@ class Rule:
     default: AlertPolicy
     ask: Callable[[Figures, float], Answer]
     procedure: str = ""
+    watches: str = "nothing is ready"
+
+    def watched(self, limit: AlertPolicy) -> str:
+        """Return what it watches for under *limit*, in words."""
+        words = self.watches.format(limit=limit.threshold, percent=100 * limit.threshold)
+        return f"{words}, for {limit.for_seconds:g} s" if limit.for_seconds else words
 
 
 def evaluate(
@@ -306,15 +313,46 @@ RULES: tuple[Rule, ...] = (
         _none_ready(Role.BROKER),
         "workers-not-processing",
     ),
-    Rule("HighErrorRate", AlertSeverity.CRITICAL, AlertPolicy(0.05, 300), _error_rate),
-    Rule("HighResponseTime", AlertSeverity.WARNING, AlertPolicy(1.0, 300), _response_time),
-    Rule("WorkerQueueBacklog", AlertSeverity.WARNING, AlertPolicy(100, 600), _backlog),
+    Rule(
+        "HighErrorRate",
+        AlertSeverity.CRITICAL,
+        AlertPolicy(0.05, 300),
+        _error_rate,
+        watches="more than {percent:g} % of requests fail",
+    ),
+    Rule(
+        "HighResponseTime",
+        AlertSeverity.WARNING,
+        AlertPolicy(1.0, 300),
+        _response_time,
+        watches="p95 above {limit:g} s",
+    ),
+    Rule(
+        "WorkerQueueBacklog",
+        AlertSeverity.WARNING,
+        AlertPolicy(100, 600),
+        _backlog,
+        watches="more than {limit:g} tasks wait in a queue",
+    ),
     Rule(
         "DatabaseConnectionPoolExhausted",
         AlertSeverity.CRITICAL,
         AlertPolicy(0.9, 300),
         _connections,
+        watches="more than {percent:g} % of the connections used",
     ),
-    Rule("DiskSpace", AlertSeverity.WARNING, AlertPolicy(0.85), _disk),
-    Rule("MemoryUse", AlertSeverity.WARNING, AlertPolicy(0.9, 300), _memory),
+    Rule(
+        "DiskSpace",
+        AlertSeverity.WARNING,
+        AlertPolicy(0.85),
+        _disk,
+        watches="disk more than {percent:g} % full",
+    ),
+    Rule(
+        "MemoryUse",
+        AlertSeverity.WARNING,
+        AlertPolicy(0.9, 300),
+        _memory,
+        watches="more than {percent:g} % of the memory used",
+    ),
 )

@@ -8,7 +8,7 @@ the same limit as the alert that it can raise.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -120,14 +120,18 @@ def step_of(seconds: float) -> float:
     return max(LEAST_STEP_SECONDS, seconds / MOST_VALUES)
 
 
-def measures_of(snapshot: Snapshot | None, policy: Policy) -> tuple[Measure, ...]:
+def measures_of(
+    snapshot: Snapshot | None, policy: Policy, queues: Sequence[str] = ()
+) -> tuple[Measure, ...]:
     """
     Return every figure there is to draw, those of users first.
 
     Args:
         snapshot: Names the queues and the limits of the stores; None: not known yet.
         policy: Thresholds.
+        queues: Names of queues where no snapshot gives them.
     """
+    names = queues if snapshot is None else [queue.name for queue in snapshot.queues]
     return (
         Measure("request_rate", "Requests", Unit.RATE, _REQUESTS),
         Measure(
@@ -144,7 +148,7 @@ def measures_of(snapshot: Snapshot | None, policy: Policy) -> tuple[Measure, ...
             f"histogram_quantile(0.95, {_BUCKETS})",
             *_alert("HighResponseTime", policy),
         ),
-        *_of_queues(() if snapshot is None else [q.name for q in snapshot.queues], policy),
+        *_of_queues(names, policy),
         *_of_stores(snapshot, policy),
         Measure("host_cpu_ratio", "CPU", Unit.RATIO, "max(fragrance:host_cpu:ratio)"),
         Measure(

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from datetime import datetime
+from dataclasses import replace
+from datetime import datetime, timedelta
 
 from console.domain.alerts import Silence
 
@@ -16,10 +17,13 @@ from console.domain.alerts import Silence
 NOTE = "silences"
 #: Longest silence; who needs more of it mends the rule.
 LONGEST_SECONDS = 7 * 86400.0
+#: One that was ended is remembered this long: a reading of the Alertmanager from just
+#: before may still have it, and must not bring it back to the screen.
+REMEMBERED = timedelta(minutes=10)
 
 
 def read_silences(noted: str | None) -> tuple[Silence, ...]:
-    """Return the silences of a note, those that have run out included."""
+    """Return the silences of a note, those that have ended included."""
     if noted is None:
         return ()
     try:
@@ -39,7 +43,7 @@ def read_silences(noted: str | None) -> tuple[Silence, ...]:
 
 
 def write_silences(silences: Iterable[Silence], now: datetime) -> str:
-    """Return the note of *silences*, without those that have run out."""
+    """Return the note of *silences*, without those that ended a while ago."""
     return json.dumps(
         [
             {
@@ -51,16 +55,14 @@ def write_silences(silences: Iterable[Silence], now: datetime) -> str:
                 "id": silence.id,
             }
             for silence in silences
-            if silence.until > now
+            if silence.until > now - REMEMBERED
         ]
     )
 
 
-def with_silence(silences: Iterable[Silence], made: Silence) -> tuple[Silence, ...]:
-    """Return *silences* with *made* in the place of an earlier one of the same alert."""
-    return (*(silence for silence in silences if silence.alert != made.alert), made)
-
-
-def without(silences: Iterable[Silence], alert: str) -> tuple[Silence, ...]:
-    """Return *silences* without those of *alert*."""
-    return tuple(silence for silence in silences if silence.alert != alert)
+def ended_at(silences: Iterable[Silence], alert: str, now: datetime) -> tuple[Silence, ...]:
+    """Return *silences* with those of *alert* ended at *now*."""
+    return tuple(
+        replace(silence, until=now) if silence.alert == alert and silence.until > now else silence
+        for silence in silences
+    )

@@ -16,9 +16,8 @@ from console.domain.operations import Actor, Change
 from console.domain.silences import (
     LONGEST_SECONDS,
     NOTE,
+    ended_at,
     read_silences,
-    with_silence,
-    without,
     write_silences,
 )
 from console.domain.snapshot import Snapshot
@@ -87,10 +86,10 @@ class Silencing:
         earlier = self._kept()
         if address is not None and self._alerting is not None:
             made = replace(made, id=self._alerting.silence(address, made))
-            self._end_there(address, [s for s in earlier if s.alert == alert])
+            self._end_there(address, [s for s in earlier if s.alert == alert and s.until > now])
         self._record(
             f"silence {alert}", f"until {made.until:%H:%M} UTC", made.actor, reason, now,
-            with_silence(earlier, made),
+            (*ended_at(earlier, alert, now), made),
         )  # fmt: skip
         return made
 
@@ -104,7 +103,9 @@ class Silencing:
         """
         now = self._clock.now()
         ours = self._kept()
-        found = [s for s in (*snapshot.silences, *ours) if s.alert == alert and s.until > now]
+        known = {silence.id for silence in ours if silence.id}
+        theirs = [s for s in snapshot.silences if s.id and s.id not in known]
+        found = [s for s in (*ours, *theirs) if s.alert == alert and s.until > now]
         found = list({(s.id, s.since): s for s in found}.values())
         if not found:
             raise Refused(
@@ -115,7 +116,8 @@ class Silencing:
         address = snapshot.endpoints.get("alertmanager")
         if address is not None:
             self._end_there(address, found)
-        self._record(f"silence {alert}", "ended", str(actor), reason, now, without(ours, alert))
+        kept = ended_at({(s.id, s.since): s for s in (*ours, *found)}.values(), alert, now)
+        self._record(f"silence {alert}", "ended", str(actor), reason, now, kept)
         return found
 
     def _kept(self) -> tuple[Silence, ...]:

@@ -135,7 +135,7 @@ class PrometheusClient:
             session = Session()
             session.trust_env = False
             client = PrometheusConnect(
-                url=address, session=session, retry=Retry(total=0), timeout=TIMEOUT_SECONDS
+                url=address, session=session, retry=Retry(0, read=False), timeout=TIMEOUT_SECONDS
             )
             self._kept[address] = (client, session)
         return self._kept[address]
@@ -158,10 +158,12 @@ class PrometheusClient:
 def _in_words() -> Iterator[None]:
     """Turn what goes wrong into an error for the operator."""
     from prometheus_api_client import PrometheusApiClientException
-    from requests import RequestException, Timeout
+    from requests import JSONDecodeError, RequestException, Timeout
 
     try:
         yield
+    except JSONDecodeError as error:
+        raise Unreachable("it does not answer like Prometheus") from error
     except Timeout as error:
         raise Unreachable(f"no answer within {TIMEOUT_SECONDS:g} s") from error
     except RequestException as error:

@@ -10,12 +10,20 @@ import threading
 import time
 import uuid
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 import httpx
 import pytest
 
+from console.domain.alerts import AlertSeverity, AlertState, Silence
+from console.domain.measures import measures_of
+from console.domain.policy import Policy
+from console.domain.readings import MonitoringReading
+from console.errors import UsageError
+from console.operations.alertmanager import Alertmanager
+from console.sources.prometheus import PrometheusClient
 from tests.compose_stack import ComposeStack
 from tests.monitoring import queries
 from tests.servers import wait_until
@@ -49,12 +57,10 @@ class Monitoring:
 
     def __init__(self, stack: ComposeStack) -> None:
         self.stack = stack
-        self.prometheus = httpx.Client(
-            base_url=f"http://127.0.0.1:{stack.env['PROMETHEUS_PORT']}", timeout=10
-        )
-        self.alertmanager = httpx.Client(
-            base_url=f"http://127.0.0.1:{stack.env['ALERTMANAGER_PORT']}", timeout=10
-        )
+        self.address = f"http://127.0.0.1:{stack.env['PROMETHEUS_PORT']}"
+        self.alertmanager_address = f"http://127.0.0.1:{stack.env['ALERTMANAGER_PORT']}"
+        self.prometheus = httpx.Client(base_url=self.address, timeout=10)
+        self.alertmanager = httpx.Client(base_url=self.alertmanager_address, timeout=10)
         self.key = stack.make_key(f"monitoring-{uuid.uuid4().hex[:8]}")
 
     def ask(self, query: str) -> list[dict[str, Any]]:
@@ -137,6 +143,11 @@ def test_every_query_of_every_rule_and_panel_has_an_answer(monitoring: Monitorin
             for query in queries()
             if not monitoring.has_figures(query.text)
         ]
+        unanswered[:] += [
+            f"the console's {measure.name}: {measure.promql}"
+            for measure in measures_of(None, Policy(), ("llm", "rl"))
+            if not monitoring.has_figures(measure.promql)
+        ]
         return not unanswered
 
     assert len(queries()) > 100
@@ -184,6 +195,46 @@ def test_nothing_is_alerted_while_all_is_well(monitoring: Monitoring) -> None:
     assert monitoring.alertmanager.get("/api/v2/alerts").json() == []
 
 
+def test_the_console_reads_what_is_scraped_and_figures_over_time(monitoring: Monitoring) -> None:
+    client = PrometheusClient()
+    try:
+        reading = client.reading(monitoring.address, monitoring.alertmanager_address)
+        up = monitoring.by("instance", "up")
+        assert {target.instance: float(bool(target.up)) for target in reading.targets} == up
+        assert all(target.scraped_at is not None for target in reading.targets)
+        begin = datetime.now(UTC) - timedelta(seconds=120)
+        for measure in measures_of(None, Policy(), ("llm", "rl")):
+            client.ranges(monitoring.address, {measure.name: measure.promql}, begin, 15.0, 9)
+        found = client.ranges(monitoring.address, {"up": "sum(up)", "no": "nothing"}, begin, 15, 9)
+        assert found["up"][-2] == float(len(up))
+        assert found["no"] == (None,) * 9
+        with pytest.raises(UsageError, match="parse error"):
+            client.ask(monitoring.address, "up(", None, 1, 1)
+    finally:
+        client.close()
+
+
+def test_a_silence_made_here_is_one_of_the_alertmanager_until_it_is_ended(
+    monitoring: Monitoring,
+) -> None:
+    client, manager = PrometheusClient(), Alertmanager()
+    now = datetime.now(UTC)
+    wanted = Silence("ReplicaDown", now + timedelta(minutes=9), "ana", "a disk is swapped", now)
+
+    def known() -> list[tuple[str, str, str]]:
+        reading = client.reading(monitoring.address, monitoring.alertmanager_address)
+        return [(s.alert, s.actor, s.reason) for s in reading.silences or ()]
+
+    try:
+        name = manager.silence(monitoring.alertmanager_address, wanted)
+        wait_until(lambda: known() == [("ReplicaDown", "ana", "a disk is swapped")], 30)
+        for _ in range(2):  # to end it again is no error
+            manager.unsilence(monitoring.alertmanager_address, name)
+        wait_until(lambda: not known(), 30, "the silence is gone")
+    finally:
+        client.close()
+
+
 def test_an_exporter_that_ends_is_told_to_the_receiver(monitoring: Monitoring) -> None:
     with _receiver() as (port, received):
         gateway = _gateway(monitoring.stack)
@@ -191,6 +242,7 @@ def test_an_exporter_that_ends_is_told_to_the_receiver(monitoring: Monitoring) -
             monitoring.stack.compose("stop", "redis-exporter")
             try:
                 wait_until(lambda: received, 180, "the receiver is told")
+                seen = _read(monitoring)
             finally:
                 monitoring.stack.compose("up", "--detach", "--wait", "--no-deps", "redis-exporter")
     alert = next(each for each in received[0]["alerts"])
@@ -202,6 +254,13 @@ def test_an_exporter_that_ends_is_told_to_the_receiver(monitoring: Monitoring) -
     }  # fmt: skip
     assert alert["annotations"]["runbook"] == "RUNBOOK.md#targetdown"
     assert "not-to-be-seen" not in monitoring.stack.logs("alertmanager")
+    told = next(a for a in seen.alerts if a.name == "TargetDown")
+    assert (told.state, told.severity) == (AlertState.FIRING, AlertSeverity.CRITICAL)
+    assert (told.runbook, told.origin) == ("targetdown", "prometheus")
+    assert "job=redis-exporter" in told.subject
+    down = next(target for target in seen.targets if target.job == "redis-exporter")
+    assert down.up is False
+    assert down.error
 
 
 def test_no_secret_is_in_an_environment_or_a_command_line(monitoring: Monitoring) -> None:
@@ -227,6 +286,14 @@ def test_prometheus_keeps_its_data_within_bounds(monitoring: Monitoring) -> None
     assert flags["web.enable-admin-api"] == flags["web.enable-lifecycle"] == "false"
     series = _sum(monitoring, "prometheus_tsdb_head_series")
     assert series < 15_000, f"{series} series: something makes too many"
+
+
+def _read(monitoring: Monitoring) -> MonitoringReading:
+    client = PrometheusClient()
+    try:
+        return client.reading(monitoring.address, monitoring.alertmanager_address)
+    finally:
+        client.close()
 
 
 def _sum(monitoring: Monitoring, query: str) -> float:
