@@ -16,7 +16,13 @@ import pytest
 
 from console.errors import ConsoleError
 from console.runtimes.compose import build
-from console.runtimes.compose.build import RECIPES, Recipe, build_images, read_images
+from console.runtimes.compose.build import (
+    RECIPES,
+    Recipe,
+    build_images,
+    built_elsewhere,
+    read_images,
+)
 from console.runtimes.compose.daemon import Daemon
 from console.runtimes.compose.images import (
     is_another_build,
@@ -248,6 +254,22 @@ def test_another_checkouts_build_does_not_change_what_a_stack_runs(
         docker("rm", container)
         docker("image", "rm", "--force", mine, theirs, check=False)
     assert not keep_own_image(daemon, one, tag), "what is gone cannot be kept"
+
+
+def test_images_of_the_same_sources_are_taken_and_those_of_others_are_not(
+    state: Path, tree: Path, tmp_path: Path
+) -> None:
+    services = ["app", "celery-exporter", "worker-rl", "nginx"]
+    (tmp_path / "new" / "compose").mkdir(parents=True)
+    assert built_elsewhere(PROJECT, tmp_path / "new", VERSION, services) == []
+    recorded = read_images(tmp_path / "new" / "compose")
+    assert recorded[tag_of("app")]["id"] == inspected(tag_of("app"))["Id"]
+    (tmp_path / "other" / "compose").mkdir(parents=True)
+    with (tree / "backend" / "app.py").open("a") as file:
+        file.write("\nOTHER = True\n")
+    found = built_elsewhere(tree, tmp_path / "other", VERSION, services)
+    assert found == ["app", "celery-exporter"]
+    assert recorded.keys() - read_images(tmp_path / "other" / "compose").keys() == {tag_of("app")}
 
 
 def test_images_of_others_are_recorded_by_what_they_are(state: Path) -> None:

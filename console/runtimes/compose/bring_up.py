@@ -160,7 +160,7 @@ def start_again(stack: Stack) -> bool:
 
 def _start(stack: Stack, model: Model, containers: Sequence[Container], progress: Progress) -> None:
     if stack.project.ours:
-        _build_missing(stack, model, progress)
+        _build_missing(stack, model, progress, first=not containers)
     stack.desired.want(up=True)
     stack.replicas.finish_removals(containers)
     keep = ["--no-recreate"] if any(c.alive for c in containers) else []
@@ -262,22 +262,31 @@ def _complete(stack: Stack, model: Model, containers: Sequence[Container]) -> bo
     return True
 
 
-def _build_missing(stack: Stack, model: Model, progress: Progress) -> None:
-    from console.runtimes.compose.build import build_images
+def _build_missing(stack: Stack, model: Model, progress: Progress, *, first: bool) -> None:
+    """
+    Build what is not there, or is another checkout's.
 
+    Args:
+        first: There is no container yet: images of other sources are none of ours.
+    """
+    from console.runtimes.compose.build import build_images, built_elsewhere
+
+    version = (PROJECT / "VERSION").read_text(encoding="utf-8").strip()
     directory = stack.project.state
     own = {s.name: s.image for s in model.services if s.image.startswith(PREFIX)}
     for image in sorted(set(own.values())):
         if keep_own_image(stack.daemon, directory, image):
             progress(f"{image}: another build has taken the name; this stack keeps its own")
     missing = stack.replicas.missing_images(model, PROFILES)
+    others = built_elsewhere(PROJECT, stack.settings.state, version, [*own]) if first else []
+    if others:
+        progress(f"images of v{version} were built from other sources than these: built anew")
     ours = [
         name
         for name, image in own.items()
-        if name in missing or is_another_build(stack.daemon, directory, image)
+        if name in missing or name in others or is_another_build(stack.daemon, directory, image)
     ]
     if ours:
-        version = (PROJECT / "VERSION").read_text(encoding="utf-8").strip()
         build_images(PROJECT, stack.settings.state, version, ours, progress)
 
 

@@ -115,7 +115,7 @@ def build_images(
         if recipe not in changed:
             progress(f"{recipe.repository}:v{number}: nothing has changed")
     recorded = read_images(state / "compose")
-    new = [r for r in recipes if f"{r.repository}:v{number}" not in recorded]
+    new = [r for r in recipes if "sbom" not in recorded.get(f"{r.repository}:v{number}", {})]
     if changed or new:
         # A bill of materials names each wheel by its hash, also of images that another
         # checkout has built.
@@ -129,6 +129,32 @@ def build_images(
         drop_nameless(daemon)
     for recipe in recipes:
         _record(project, state / "compose", recipe, number, daemon, progress)
+
+
+def built_elsewhere(project: Path, state: Path, version: str, services: Sequence[str]) -> list[str]:
+    """
+    Return which of *services* have an image that was built from other sources than these.
+
+    Those of the present sources are noted down: from then on they are this stack's own.
+    """
+    number = version.removeprefix("v")
+    daemon = Daemon()
+    base = python_base(read_env(state / "compose" / "env"), daemon) or DEFAULT_BASE
+    base_id = _image_id(daemon, base) or base
+    recorded = read_images(state / "compose")
+    other: set[str] = set()
+    for recipe in RECIPES:
+        tag = f"{recipe.repository}:v{number}"
+        image = _inspect(daemon, tag)
+        if image is None or tag in recorded:
+            continue
+        labels = image["Config"].get("Labels") or {}
+        if labels.get(SOURCE_LABEL) == _source_of(project, recipe, base_id):
+            recorded[tag] = {"id": image["Id"], "digests": image.get("RepoDigests") or []}
+        else:
+            other.add(recipe.name)
+    write_json(state / "compose" / IMAGES_FILE, {"schema_version": 1, "images": recorded})
+    return [name for name in services if SHARED.get(name, name) in other]
 
 
 def _tell_users(
@@ -315,7 +341,7 @@ def _record(
     if image is None:
         raise ConsoleError(f"{tag} was built and is not there", remedy="docker images")
     recorded = read_images(directory)
-    if recorded.get(tag, {}).get("id") == image["Id"]:
+    if recorded.get(tag, {}).get("id") == image["Id"] and "sbom" in recorded[tag]:
         return
     lock = requirements(project, *recipe.extras)
     bill = bill_of_materials(tag, image, lock, project / ".wheelhouse")
