@@ -125,6 +125,9 @@ class HasSettings(Protocol):
     def write_settings(self, values: Mapping[str, str | None]) -> None:
         """Set them, None removing what was set; what runs goes on as it is.  Idempotent."""
 
+    def why_not_anew(self, service: str) -> str:
+        """Return why its replica cannot be removed and made anew without loss; "" if it can."""
+
     def settings_command(self, values: Mapping[str, str | None]) -> str:
         """Return what :meth:`write_settings` does, for the operator; pure."""
 

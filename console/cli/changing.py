@@ -109,7 +109,7 @@ def _change(call: Invocation, verb: str, wish: dict[str, Json]) -> int:
     running = engine.journal.unfinished() if wish.get("emergency") else None
     if running is not None and not call.json:
         print(f"warning: {running.id} ({running.plan.summary}) is cancelled first", file=sys.stderr)
-    confirm(call, f"{verb} {plan.summary}")
+    confirm(call, f"{verb} {plan.summary}", plan.typed or "y")
     if running is not None:
         cancelled = engine.preempt(reason=call.args.reason)
         if cancelled is not None:

@@ -106,6 +106,7 @@ class Plan:
         wish: The arguments it was planned from, for planning afresh.
         before: Figures when it was planned, by service, to compare with afterwards.
         checklist: What is to be seen to before, with the answers; kept with the operation.
+        typed: What has to be typed to confirm it; "" where a yes is enough.
     """
 
     verb: str
@@ -117,6 +118,7 @@ class Plan:
     wish: dict[str, Json] = field(default_factory=dict)
     before: dict[str, dict[str, float | None]] = field(default_factory=dict)
     checklist: tuple[ListItem, ...] = ()
+    typed: str = ""
 
     def __post_init__(self) -> None:
         for steps in (self.steps, self.undo):

@@ -29,6 +29,8 @@ from console.operations.making import (
 )
 from console.operations.request import PlanRequest
 
+#: For a database to write down what it has.
+STORE_GRACE_SECONDS = 60.0
 #: Two of these at a time are not one with more room.
 _ALONE = {
     Role.DATABASE: "two servers cannot have one set of data",
@@ -109,6 +111,41 @@ def replace_replicas(
         steps += forward
         undo = back + undo
     return Replacement(tuple(steps), tuple(undo), tuple(warnings))
+
+
+def replace_alone(
+    request: PlanRequest, service: Service, replicas: Sequence[Replica]
+) -> Replacement:
+    """
+    Plan the replacement of what cannot run twice: it stops before the new one starts.
+
+    The new one has another name here too, so that its way back can tell them apart.
+
+    Args:
+        request: See :func:`replace_replicas`.
+        service: Has its data outside of what is removed.
+        replicas: Those that are present.
+    """
+    assert isinstance(request.runtime, StartsReplicas)  # noqa: S101 -- the planner asked for it
+    taken = [replica.name for replica in service.replicas]
+    names = request.runtime.replica_names(service.name, len(replicas), taken)
+    steps: list[Step] = []
+    undo: list[Step] = []
+    for old, new in zip((replica.name for replica in replicas), names, strict=True):
+        steps += [
+            stop_step(request, old, risk=Risk.HIGH, grace_seconds=STORE_GRACE_SECONDS),
+            start_step(request, service, new),
+            gate_step(request, service, new),
+        ]
+        undo = [
+            stop_step(request, new, risk=Risk.HIGH, undoes=f"start-{new}",
+                      grace_seconds=STORE_GRACE_SECONDS),
+            start_step(request, service, old, undoes=f"stop-{old}"),
+            gate_step(request, service, old),
+            *undo,
+        ]  # fmt: skip
+    words = f"{service.name} is stopped for it: what needs it fails until the new one is ready"
+    return Replacement(tuple(steps), tuple(undo), (words,))
 
 
 def _replace(

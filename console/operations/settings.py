@@ -2,21 +2,27 @@
 Settings: other values, and new replicas wherever they count.
 
 A value takes effect in what is started after it was written; so the replicas of all
-services that it concerns are replaced, new ones first.
+services that it concerns are replaced, new ones first.  What cannot run twice (a
+database, a broker, the proxy) is stopped before: an outage, and its name is typed.
 """
 
 from __future__ import annotations
 
 import difflib
 
-from console.capabilities import HasSettings
+from console.capabilities import HasSettings, RemovesReplica, StartsReplicas
 from console.domain.plans import Plan, Step
 from console.domain.services import Role, Service
 from console.domain.text import plain_text
 from console.domain.tunables import Setting, wrong_with
 from console.errors import Refused, UsageError
 from console.operations.making import WRITE_STEP, former_values, not_supported, write_step
-from console.operations.replacing import replace_replicas, require_replaceable
+from console.operations.replacing import (
+    replace_alone,
+    replace_replicas,
+    require_replaceable,
+    why_alone,
+)
 from console.operations.request import PlanRequest
 from console.operations.scale import check_seen
 from console.operations.world import present_names, present_replicas
@@ -37,7 +43,8 @@ def plan_settings(request: PlanRequest) -> Plan:
 
     Raises:
         UsageError: When a setting is not known, is not set here, or the value is none.
-        Refused: When a service that it concerns cannot be replaced while it serves.
+        Refused: When a service that it concerns can neither be replaced while it serves
+            nor be stopped and made anew without loss.
         Unreachable: When the present replicas cannot be seen.
     """
     check_seen(request)
@@ -60,9 +67,14 @@ def plan_settings(request: PlanRequest) -> Plan:
     steps: list[Step] = [write_step(request, values)]
     undo: list[Step] = []
     warnings: list[str] = []
+    stopped = [s for s in services if why_alone(s)]
     for service in services:
-        _require_replaceable(request, service, values)
-        replacement = replace_replicas(request, service, present_replicas(service))
+        if service in stopped:
+            _require_anew(runtime, service, values)
+            replacement = replace_alone(request, service, present_replicas(service))
+        else:
+            require_replaceable(request, service, "it takes effect in new replicas only", "")
+            replacement = replace_replicas(request, service, present_replicas(service))
         steps += replacement.steps
         undo = [*replacement.undo, *undo]
         warnings += [w for w in replacement.warnings if w not in warnings]
@@ -79,6 +91,7 @@ def plan_settings(request: PlanRequest) -> Plan:
         warnings=tuple(warnings),
         expects={service.name: present_names(service) for service in services},
         wish=dict(request.wish),
+        typed=" ".join(s.name for s in stopped),
     )
 
 
@@ -138,25 +151,21 @@ def _read_wish(request: PlanRequest, runtime: HasSettings) -> dict[str, tuple[Se
     return wanted
 
 
-def _require_replaceable(
-    request: PlanRequest, service: Service, values: dict[str, str | None]
-) -> None:
-    if not isinstance(request.runtime, HasSettings):  # checked by the caller
-        raise not_supported(request, "change settings of a stack that runs")
-    own = [n for n, v in values.items() if service.name in request.runtime.concerned({n: v})]
-    try:
-        require_replaceable(
-            request,
-            service,
-            f"{', '.join(own)} takes effect in a new {service.name} only",
-            "",
-        )
-    except Refused as refusal:
-        refusal.remedy = (
-            "in a quiet hour: fragrance stop; "
-            f"{request.runtime.settings_command({n: values[n] for n in own})}; fragrance start"
-        )
-        raise
+def _require_anew(runtime: HasSettings, service: Service, values: dict[str, str | None]) -> None:
+    """Raise unless what cannot run twice can be stopped, and made anew without loss."""
+    why = runtime.why_not_anew(service.name)
+    able = isinstance(runtime, StartsReplicas) and isinstance(runtime, RemovesReplica)
+    if able and not why:
+        return
+    own = [n for n, v in values.items() if service.name in runtime.concerned({n: v})]
+    raise Refused(
+        f"{', '.join(own)} takes effect in a new {service.name} only, and a second one cannot "
+        f"run beside the first: {why_alone(service)}; nor can it be made anew: "
+        f"{why or 'this runtime does not remove single replicas'}",
+        unchanged="nothing was changed",
+        remedy="in a quiet hour: fragrance stop; "
+        f"{runtime.settings_command({n: values[n] for n in own})}; fragrance start",
+    )
 
 
 def _shown(setting: Setting, value: str | None) -> str:

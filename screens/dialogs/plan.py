@@ -108,6 +108,8 @@ class PlanDialog(ConfirmDialog):
     def name_to_type(self) -> str:
         """Return what has to be typed for this plan; "" when ``y`` is enough."""
         risk = plan_risk(self.plan) if self.plan else Risk.NONE
+        if self.plan is not None and self.plan.typed:
+            return self.plan.typed
         return self._word if self.severe or (self.view.production and risk is Risk.HIGH) else ""
 
     async def _ask_for_name(self) -> None:

@@ -114,6 +114,9 @@ class CapableRuntime:
     def write_settings(self, values: object) -> None:
         raise AssertionError("screens never write a setting")
 
+    def why_not_anew(self, service: str) -> str:
+        return ""
+
     def settings_command(self, values: object) -> str:
         return "write settings"
 

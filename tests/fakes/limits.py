@@ -35,6 +35,8 @@ class FakeLimits(ABC):
         self.limits: dict[str, Limits] = {}
         self.started_with: dict[str, dict[str, str]] = {}
         self.refuse_limits: ConsoleError | None = None
+        #: Why a service's replica cannot be made anew.
+        self.lost_with: dict[str, str] = {}
 
     @property
     @abstractmethod
@@ -95,6 +97,9 @@ class FakeLimits(ABC):
         self.commands.append(("write", *sorted(values)))
         self.values = {k: v for k, v in {**self.values, **values}.items() if v is not None}
         self._notify()
+
+    def why_not_anew(self, service: str) -> str:
+        return self.lost_with.get(service, "")
 
     def settings_command(self, values: Mapping[str, str | None]) -> str:
         return f"fake write {dict(values)}"

@@ -247,6 +247,33 @@ def test_a_complete_restart_ends_with_everything_running_in_new_processes(
         assert containers.finished_job(client, accepted.json()["job_id"])["state"] == "succeeded"
 
 
+def test_a_setting_of_the_broker_takes_effect_and_nothing_is_lost(
+    stack: Stack, containers: ComposeStack
+) -> None:
+    def redis(*words: str) -> str:
+        script = 'REDISCLI_AUTH="$(cat /run/secrets/redis_password)" redis-cli "$@"'
+        return containers.execute("redis", "sh", "-c", script, "sh", *words).strip()
+
+    before = redis("config", "get", "maxmemory").split()[-1]
+    assert redis("set", "kept", "by a volume") == "OK"
+    changed = stack.fragrance(
+        *("settings", "set", "REDIS_MAXMEMORY=512mb", "--yes", "--reason", "test", "--json"),
+        timeout=300,
+    )
+    assert changed.returncode == 0, changed.stdout + changed.stderr
+    assert stack.replicas("redis") == ["redis-2"]
+    assert redis("config", "get", "maxmemory").split()[-1] == str(512 * 1024**2)
+    assert redis("get", "kept") == "by a volume"
+    operation = json.loads(changed.stdout.splitlines()[-1])["operation_id"]
+    undone = stack.fragrance("operations", "undo", operation, "--yes", timeout=300)
+    assert undone.returncode == 0, undone.stdout + undone.stderr
+    assert stack.replicas("redis") == ["redis-1"]
+    assert redis("config", "get", "maxmemory").split()[-1] == before
+    assert redis("get", "kept") == "by a volume"
+    stack.wait_ready("worker-llm", 1, 60)
+    stack.wait_ready("app", 2, 60)
+
+
 def test_a_later_compose_up_recreates_nothing(stack: Stack, containers: ComposeStack) -> None:
     before = {name: containers.containers(name) for name in ("app", "worker-llm", "nginx")}
     containers.compose("up", "--detach", "--no-build", profiles="monitoring")

@@ -8,6 +8,7 @@ import pytest
 
 from backend.contracts.settings import Settings
 from console.domain.operations import OperationState
+from console.domain.plans import Risk
 from console.domain.policy import Policy
 from console.domain.tunables import RULES, wrong_with
 from console.errors import NotSupported, Refused, UsageError
@@ -24,7 +25,7 @@ from console.runtimes.embedded.environment import PRODUCT as PRODUCT_VARIABLES
 from console.runtimes.explanations import explanations
 from tests.fakes.clock import FakeClock
 from tests.fakes.stack import ModelStack
-from tests.unit.test_runner import Bench
+from tests.unit.test_runner import Bench, boundaries
 
 
 @pytest.fixture
@@ -65,9 +66,61 @@ def test_what_concerns_nothing_that_runs_is_only_written(stack: ModelStack) -> N
     assert any("no replica that runs is replaced" in w for w in plan.warnings)
 
 
-def test_what_needs_a_new_database_is_refused_with_the_way(stack: ModelStack) -> None:
-    with pytest.raises(Refused, match="a second postgres cannot run") as error:
-        stack.plan("settings", {"values": {"POSTGRES_MAX_CONNECTIONS": "200"}})
+MORE = {"values": {"POSTGRES_MAX_CONNECTIONS": "200"}}
+
+
+def test_what_cannot_run_twice_is_stopped_before_and_its_name_is_typed(stack: ModelStack) -> None:
+    plan = stack.plan("settings", MORE)
+
+    assert [s.name for s in plan.steps] == [
+        "write-settings",
+        *("stop-postgres-1", "start-postgres-2", "gate-postgres-2"),
+    ]
+    assert [s.name for s in plan.undo] == [
+        "write-settings",
+        *("stop-postgres-2", "start-postgres-1", "gate-postgres-1"),
+    ]
+    assert plan.typed == "postgres"
+    assert plan.steps[1].risk is Risk.HIGH
+    assert any("postgres is stopped for it" in words for words in plan.warnings)
+    assert stack.plan("settings", {"values": {"LOG_LEVEL": "DEBUG"}}).typed == ""
+
+
+def test_a_database_made_anew_survives_a_crash_at_every_boundary(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    before = bench.stack.world()
+    plan = bench.stack.plan("settings", MORE)
+    done = bench.run(plan)
+    assert (done.state, done.verified) == (OperationState.DONE, True)
+    after = bench.stack.world()
+    assert [name for name, _ in after["postgres"]] == ["postgres-2"]
+    assert bench.again(done, "undo").state is OperationState.UNDONE
+    assert bench.stack.world() == before
+    for at in boundaries(plan.steps):
+        for mode in ("run", "undo"):
+            ended = bench.again(bench.crash(bench.stack.plan("settings", MORE), at), mode)
+            assert ended.verified, (at, mode, ended.outcome_message)
+            if mode == "run":
+                assert bench.stack.world() == after, at
+                bench.again(ended, "undo")
+            assert bench.stack.world() == before, (at, mode)
+
+
+def test_a_database_that_does_not_get_well_is_as_before(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    before = bench.stack.world()
+    bench.stack.unwell = {"postgres-2"}
+
+    ended = bench.run(bench.stack.plan("settings", MORE))
+
+    assert ended.state is OperationState.REVERTED
+    assert bench.stack.world() == before
+
+
+def test_what_would_lose_its_data_is_refused_with_the_way(stack: ModelStack) -> None:
+    stack.lost_with["postgres"] = "its data is in the container itself"
+    with pytest.raises(Refused, match="its data is in the container itself") as error:
+        stack.plan("settings", MORE)
 
     assert "fragrance stop" in error.value.remedy
     assert "POSTGRES_MAX_CONNECTIONS" in error.value.remedy

@@ -62,6 +62,7 @@ class ServiceModel:
         limits: What one replica is given.
         published: Host ports with the container's port behind each.
         single: Why there can be no second replica of it on one host; empty if there can.
+        container_name: The fixed name of its one container; empty where it has none.
         marks: Digests of how a container of it is made, as :mod:`.marks` has them.
     """
 
@@ -78,6 +79,7 @@ class ServiceModel:
     limits: Limits = field(default_factory=Limits)
     published: dict[int, int] = field(default_factory=dict)
     single: str = ""
+    container_name: str = ""
     marks: dict[str, str] = field(default_factory=dict)
 
 
@@ -285,6 +287,7 @@ def _service(
         limits=_limits(service, deploy.get("resources") or {}),
         published=published,
         single=_single(str(service.get("container_name") or ""), published),
+        container_name=str(service.get("container_name") or ""),
         marks=file_marks(service),
     )
 

@@ -15,6 +15,7 @@ from console.domain.tunables import LimitSettings, Setting
 from console.errors import ConsoleError, Unreachable, UsageError
 from console.ports import Clock, ExecResult, LogLine, LogRequest
 from console.runtimes.compose import resources
+from console.runtimes.compose.anew import why_not_anew
 from console.runtimes.compose.bring_up import Stack, bring_up, start_again, take_down
 from console.runtimes.compose.containers import Container, ContainerTable
 from console.runtimes.compose.daemon import Daemon
@@ -319,6 +320,11 @@ class ComposeRuntime(ProductImages, KeepsLogFiles):
         except ConsoleError:
             write_limits(directory, present)
             raise
+
+    def why_not_anew(self, service: str) -> str:
+        """Return what would be lost with the container, or keeps it from being made again."""
+        model = self._model.read()
+        return why_not_anew(self._daemon, model.require(service), self._fresh(model))
 
     def settings_command(self, values: Mapping[str, str | None]) -> str:
         """Return what is written, and where."""

@@ -295,6 +295,10 @@ class EmbeddedRuntime(KeepsLogFiles):
         """Change what new replicas are given, and what the next start gives them."""
         tunables.write(self._layout, values)
 
+    def why_not_anew(self, service: str) -> str:
+        """Return that what a replica keeps here goes by its name."""
+        return f"what {service} keeps on this machine belongs to its one replica"
+
     def settings_command(self, values: Mapping[str, str | None]) -> str:
         """Return what is written, and where."""
         words = ", ".join(f"{k}={v}" if v is not None else f"no {k}" for k, v in values.items())
