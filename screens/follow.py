@@ -6,7 +6,7 @@ from rich.text import Text
 
 from console.domain.operations import Operation, StepEvent, StepPhase
 from console.domain.settling import Settling
-from screens.actions import Action, bindings_on
+from screens.actions import Action, action, bindings_on
 from screens.dialogs.confirm import error_lines
 from screens.effect import Effect, effect_lines, figures_for
 from screens.feeds import EffectFeed, OperationFeed
@@ -15,6 +15,7 @@ from screens.operation_lines import operation_lines, why_not_now
 from screens.rendering import clean, styled
 from screens.screen import ConsoleScreen
 from screens.settle import SettlesOperations
+from screens.widgets.footer import Hint
 
 
 class FollowScreen(SettlesOperations, ConsoleScreen):
@@ -82,6 +83,18 @@ class FollowScreen(SettlesOperations, ConsoleScreen):
         """Say that the journal does not answer; what is known stays."""
         self._failure = message
         self.redraw()
+
+    def hints(self) -> tuple[Hint, ...]:
+        """Return the keys of the footer; the one that answers while it asks."""
+        known = super().hints()
+        if self.operation is None or self.operation.question is None:
+            return known
+        others = [hint for hint in known if hint.key not in {"r", "u", "A"}]
+        return (
+            *others[:2],
+            Hint("y", "answer", self.why_not(action("answer")) is None),
+            *others[2:],
+        )
 
     def refuses(self, wanted: Action) -> str | None:
         """Say which state an action is for."""

@@ -160,6 +160,11 @@ def _step(
         lines += [
             styled(f"     {part}", look.accent) for part in fold(clean(command, 500), width - 6)
         ]
+    for event in events:
+        if event.name == record.name and event.phase is StepPhase.ANSWERED:
+            told = styled(f"     answered {clean(event.detail, 300)}", look.text)
+            told.truncate(width, overflow="ellipsis")
+            lines.append(told)
     return lines
 
 

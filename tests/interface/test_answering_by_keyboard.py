@@ -38,6 +38,8 @@ async def opened(desk: Desk) -> None:
     await desk.sees("asks: press y")
     await desk.press("enter")
     await desk.sees("is maintenance begun all the same?", "y answers; without an answer in 2m")
+    assert "y answer" in desk.footer
+    assert "r resume" not in desk.footer
     await desk.press("y")
     await desk.dialog()
     await desk.sees("begin it", "wait for 60 s more", "Without an answer, in 2m: go back.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from console.domain.plans import Plan, Step
+from console.domain.plans import Plan, Risk, Step
 from console.domain.services import Limits
 from screens.dialogs.base import Dialog
 from screens.overview import OverviewScreen
@@ -64,6 +64,25 @@ async def test_a_setting_is_found_by_part_of_its_name(open_desk: OpenDesk) -> No
         await desk.press("enter")
         await desk.sees("Settings: LOG_LEVEL INFO → DEBUG")
         assert desk.asked("plan") == [("plan", "settings", {"values": {"LOG_LEVEL": "DEBUG"}})]
+
+
+async def test_what_is_stopped_for_a_setting_is_named_before(open_desk: OpenDesk) -> None:
+    async with open_desk(scripted.normal()) as desk:
+        desk.engine.next_plan = Plan(
+            "settings",
+            "REDIS_MAXMEMORY 640mb → 1gb (redis)",
+            (Step("stop-redis-1", "stop_replica", command="stop redis-1", risk=Risk.HIGH),),
+            typed="redis",
+        )
+        desk.app._plan("settings", {"values": {"REDIS_MAXMEMORY": "1gb"}})
+        await desk.sees("exact commands")
+        await desk.dialog()
+        await desk.press("y")
+        await desk.sees("type redis to confirm")
+        assert desk.asked("submit") == []
+        await desk.type("redis")
+        await desk.press("enter", "y")
+        await desk.until(lambda: desk.asked("submit"), "submitted")
 
 
 async def test_the_complete_restart_is_severe_everywhere(open_desk: OpenDesk) -> None:
