@@ -37,6 +37,7 @@ services:
     command: [python3, -c, "x = bytearray(50000000); import signal; signal.pause()"]
     init: true
     network_mode: none
+    volumes: [/kept]
     labels: {console.role: other}
 """
 
@@ -70,6 +71,7 @@ class Bench:
 
 def on_fake(state: Path) -> Bench:
     runtime = FakeRuntime((("app", Role.APP, 1), ("other", Role.OTHER, 1)), up=False)
+    runtime.lost_with["other"] = "what it has in /kept is in a volume without a name"
 
     def started_with(replica: str, name: str, value: str) -> bool:
         return runtime.started_with[replica].get(name, "") == value
@@ -151,6 +153,11 @@ def test_a_new_replica_has_what_was_written_and_the_others_do_not(bench: Bench) 
     bench.runtime.write_settings(dict.fromkeys(values))
     assert bench.runtime.topology().settings == {}
     assert bench.service().limits == Limits(1.0, 512 * MIB)
+
+
+def test_what_would_be_lost_with_a_replica_is_told(bench: Bench) -> None:
+    assert bench.runtime.why_not_anew("app") == ""
+    assert "/kept is in a volume without a name" in bench.runtime.why_not_anew("other")
 
 
 def test_every_setting_is_listed_and_no_secret_shown(bench: Bench) -> None:
