@@ -67,7 +67,12 @@ class Rule:
     def watched(self, limit: AlertPolicy) -> str:
         """Return what it watches for under *limit*, in words."""
         words = self.watches.format(limit=limit.threshold, percent=100 * limit.threshold)
-        return f"{words}, for {limit.for_seconds:g} s" if limit.for_seconds else words
+        seconds = limit.for_seconds
+        if not seconds:
+            return words
+        return (
+            f"{words}, for {seconds / 60:g} min" if seconds >= 60 else f"{words}, for {seconds:g} s"
+        )
 
 
 def evaluate(
