@@ -46,6 +46,7 @@ WITHOUT_SOURCE = {
     "runtime": "no replica states, cpu or memory; metrics and queues still work",
     "health": "no health words; states, cpu and memory still work",
     "metrics": "no request rates or latencies; health and queues still work",
+    "prometheus": "no scrape targets; metrics come from the agent's history, alerts by policy",
     "broker": "no queue depths or worker tasks; health and metrics still work",
     "database": "no connection count; health and metrics still work",
     "host": "no host cpu, memory or disk; services still work",
