@@ -374,9 +374,9 @@ class Engine:
         """Return one operation."""
         return self.journal.operation(operation_id)
 
-    def operations(self, limit: int = 50) -> list[Operation]:
-        """Return operations, newest first."""
-        return self.journal.operations(limit)
+    def operations(self, limit: int = 50, before: str | None = None) -> list[Operation]:
+        """Return operations, newest first; older than the one called *before* if given."""
+        return self.journal.operations(limit, before)
 
     def events(self, operation_id: str, after_event_id: int = 0) -> list[StepEvent]:
         """Return step events after one already seen."""
@@ -503,9 +503,9 @@ class Engine:
 
     # Audit -------------------------------------------------------------------
 
-    def audit(self, limit: int = 50) -> list[dict[str, Json]]:
-        """Return the last audit entries, newest first."""
-        return self.journal.audit(limit)
+    def audit(self, limit: int = 50, before: int | None = None) -> list[dict[str, Json]]:
+        """Return the last audit entries (before number *before*), newest first."""
+        return self.journal.audit(limit, before)
 
     def verify_audit(self) -> AuditVerdict:
         """Recompute the audit's chain."""

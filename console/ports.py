@@ -143,8 +143,8 @@ class Journal(Protocol):
     def operation(self, operation_id: str) -> Operation:
         """Return one operation; raises UsageError for an unknown id."""
 
-    def operations(self, limit: int = 50) -> list[Operation]:
-        """Return operations, newest first."""
+    def operations(self, limit: int = 50, before: str | None = None) -> list[Operation]:
+        """Return operations, newest first; older than the one called *before* if given."""
 
     def unfinished(self) -> Operation | None:
         """Return the operation that forbids a new one, or None."""
@@ -220,8 +220,8 @@ class Journal(Protocol):
     def changes(self, limit: int = 20, operation_id: str | None = None) -> list[Change]:
         """Return the last changes by anybody, newest first; of one operation if given."""
 
-    def audit(self, limit: int = 50) -> list[dict[str, Json]]:
-        """Return the last audit entries, newest first, as they are written."""
+    def audit(self, limit: int = 50, before: int | None = None) -> list[dict[str, Json]]:
+        """Return the last audit entries (before number *before*), newest first, as written."""
 
     def verify_audit(self) -> AuditVerdict:
         """Recompute the audit's chain against the head kept in the journal."""

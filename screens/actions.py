@@ -76,7 +76,7 @@ _LOGS = ("logs",)
 _ONE = ("operation",)
 _METRICS = ("metrics",)
 _ALERTS = ("alerts",)
-_LISTS = ("overview", "queues", "operations", "operation", "logs", "metrics", "alerts")
+_LISTS = ("overview", "queues", "operations", "audit", "operation", "logs", "metrics", "alerts")
 _move = partial(Action, group="Move", where=_LISTS, by_name=False)
 _DIGITS = ",".join("0123456789")
 _changing = partial(Action, tier=Tier.CHANGING, needs_write=True)
@@ -148,7 +148,7 @@ ACTIONS: tuple[Action, ...] = (
     _starting("emergency", "exclamation_mark", "!", "emergency: every worker service to 1, at once",
               "Stack", capability="RemovesReplica"),
     Action("filter_list", "slash", "/", "filter: words, field:word, figure>80", "List",
-           ("queues",), hint=15, hint_label="filter"),
+           ("queues", "operations", "audit"), hint=15, hint_label="filter"),
     Action("pause", "space", "space", "pause or go on", "Logs", _LOGS, hint=10,
            hint_label="pause"),
     Action("filter", "slash", "/", "keep lines that match a pattern", "Logs", _LOGS, hint=11,
@@ -185,7 +185,11 @@ ACTIONS: tuple[Action, ...] = (
     _changing("unsilence", "u", "u", "be told of it again", "Alerts", _ALERTS, hint=12,
               hint_label="unsilence"),
     Action("show_operation", "enter", "enter", "open this operation", "Operations",
-           ("operations",), hint=10, hint_label="open"),
+           ("operations", "audit"), hint=10, hint_label="open"),
+    Action("audit", "tab", "tab", "audit: every change, and whether the record is whole",
+           "Operations", ("operations", "audit"), hint=16, hint_label="audit"),
+    Action("verify_audit", "e", "e", "recompute the chain of the audit now", "Operations",
+           ("audit",)),
     _changing("resume", "r", "r", "resume: what is already true is skipped", "Operation",
            ("operations", *_ONE), hint=11, hint_label="resume"),
     _changing("undo", "u", "u", "undo by the stored plan", "Operation",

@@ -31,7 +31,6 @@ from screens.messages import (
     LogsCaughtUp,
     LogsEnded,
     OperationAdvanced,
-    OperationsListed,
     PictureRecalled,
     RangeMeasured,
     RequestFailed,
@@ -114,7 +113,7 @@ class Feed(ABC):
         """Ask and post until *stopped* is set."""
 
 
-def _ended(stopped: threading.Event) -> bool:
+def ended(stopped: threading.Event) -> bool:
     """Whether to end: told so, or the owner is gone."""
     return stopped.is_set() or get_current_worker().is_cancelled
 
@@ -135,7 +134,7 @@ class SnapshotFeed(Feed):
         if picture is not None:
             self._post(PictureRecalled(picture))
         told: object = None
-        while not _ended(stopped):
+        while not ended(stopped):
             told = self._look(told)
             stopped.wait(self._interval)
 
@@ -179,7 +178,7 @@ class LogFeed(Feed):
     def _run(self, stopped: threading.Event) -> None:
         told: tuple[str, ...] | None = None
         pause = LOG_RETRY_SECONDS
-        while not _ended(stopped):
+        while not ended(stopped):
             reason: tuple[str, ...] = ()
             before = len(self._last), max(self._last.values(), default=None)
             try:
@@ -187,7 +186,7 @@ class LogFeed(Feed):
                     return
             except Exception as error:
                 reason = tuple(as_console_error(error).lines())
-            if _ended(stopped):
+            if ended(stopped):
                 return
             if before != (len(self._last), max(self._last.values(), default=None)):
                 told, pause = None, LOG_RETRY_SECONDS
@@ -204,7 +203,7 @@ class LogFeed(Feed):
         waiting, caught_up = 0, False
         again = request is not self._request
         for line in self._engine.logs(request):
-            if _ended(stopped):
+            if ended(stopped):
                 return False
             if line is not None and not (again and self._had(line)):
                 if not self._ring.offer(line):
@@ -231,7 +230,7 @@ class LogFeed(Feed):
         tries = 0
         while self._ring.full and (self._ring.patient or tries < LOG_ROOM_TRIES):
             self._post(LogLinesArrived())
-            if stopped.wait(0.05) or _ended(stopped):
+            if stopped.wait(0.05) or ended(stopped):
                 return False
             tries += 1
         return True
@@ -248,29 +247,6 @@ class LogFeed(Feed):
         return line.at is not None and last is not None and line.at <= last
 
 
-class OperationsFeed(Feed):
-    """The list of operations, told when it changed."""
-
-    def __init__(self, owner: Owner, engine: Engine) -> None:
-        super().__init__(owner, "operations")
-        self._engine = engine
-
-    def _run(self, stopped: threading.Event) -> None:
-        told: object = None
-        while not _ended(stopped):
-            try:
-                listed = tuple(self._engine.operations())
-                if listed != told:
-                    told = listed
-                    self._post(OperationsListed(listed))
-            except Exception as error:
-                failed = as_console_error(error)
-                if told != failed.lines():
-                    told = failed.lines()
-                    self._post(RequestFailed(failed))
-            stopped.wait(LIST_INTERVAL_SECONDS)
-
-
 class OperationFeed(Feed):
     """One operation with its events, told at every step."""
 
@@ -283,7 +259,7 @@ class OperationFeed(Feed):
         told: Operation | None = None
         failed: list[str] = []
         seen = 0
-        while not _ended(stopped):
+        while not ended(stopped):
             try:
                 events: list[StepEvent] = self._engine.events(self._operation_id, seen)
                 operation = self._engine.operation(self._operation_id)
@@ -310,7 +286,7 @@ class MetricsFeed(Feed):
     def _run(self, stopped: threading.Event) -> None:
         told: object = None
         seconds = self.seconds  # another range is another run
-        while not _ended(stopped):
+        while not ended(stopped):
             try:
                 measured = self._engine.measured(seconds)
                 if measured != told:
@@ -335,7 +311,7 @@ class EffectFeed(Feed):
 
     def _run(self, stopped: threading.Event) -> None:
         told: object = ()
-        while not _ended(stopped):
+        while not ended(stopped):
             operation = self.operation
             if operation is not None:
                 effects = tuple(effect_of(operation, f, self._series(operation, f))

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 
 from textual.message import Message
 
+from console.domain.audit import AuditVerdict
 from console.domain.measures import MeasuredRange
 from console.domain.operations import Operation, StepEvent
-from console.domain.plans import Plan
+from console.domain.plans import Json, Plan
 from console.domain.runbook import Section
 from console.domain.settling import Settling
 from console.domain.snapshot import Snapshot
@@ -87,11 +88,24 @@ class LogsSaved(Message):
 
 
 class OperationsListed(Message):
-    """The list of operations changed."""
+    """The list of operations changed; ``whole`` if the oldest is among them."""
 
-    def __init__(self, operations: tuple[Operation, ...]) -> None:
+    def __init__(self, operations: tuple[Operation, ...], *, whole: bool) -> None:
         super().__init__()
         self.operations = operations
+        self.whole = whole
+
+
+class AuditListed(Message):
+    """The entries of the audit changed; ``whole`` if the oldest is among them."""
+
+    def __init__(
+        self, entries: tuple[dict[str, Json], ...], verdict: AuditVerdict | None, *, whole: bool
+    ) -> None:
+        super().__init__()
+        self.entries = entries
+        self.verdict = verdict
+        self.whole = whole
 
 
 class OperationAdvanced(Message):

@@ -85,6 +85,26 @@ def operation_lines(
         lines += [Text(), heading("Going back", look)]
         for place, record in enumerate(going_back, 1):
             lines += _step(place, record, "", events, look, width)
+    elif operation.finished:
+        lines += _commands(operation, look, width)
+    return lines
+
+
+def _commands(operation: Operation, look: Look, width: int) -> list[Text]:
+    """Return what was run, and what would take it back: for who reads it afterwards."""
+    lines: list[Text] = []
+    for title, steps in (("Commands", operation.plan.steps), ("Undo plan", operation.plan.undo)):
+        if not steps:
+            continue
+        note = (
+            "u runs it" if title == "Undo plan" and operation.state is OperationState.DONE else ""
+        )
+        lines += [Text(), heading(title, look, note)]
+        for place, step in enumerate(steps, 1):
+            line = put(styled(" "), str(place), 2, look.dim, right=True)
+            first, *others = fold(clean(step.command or step.name, 500), max(20, width - 5))
+            lines.append(line.append(f" {first}", look.accent))
+            lines += [styled(f"    {other}", look.accent) for other in others]
     return lines
 
 

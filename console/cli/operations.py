@@ -19,12 +19,15 @@ from console.cli.changing import (
     say,
 )
 from console.cli.main import Commands, Invocation, add_command, add_common
+from console.cli.searching import add_search, search_filter, search_since
 from console.domain.operations import Operation
 from console.domain.plans import Json
 from console.domain.questions import check_answer
+from console.domain.recorded import OPERATION_WORDS, begun_at, operation_facts
 from console.domain.settling import NOUNS, SETTLING, Settling
 from console.domain.triggers import figure
 from console.engine import Engine
+from console.journal.pages import find
 from console.operations.crash import crash_point
 from console.operations.launch import READY
 from console.operations.lock import OperationLock
@@ -37,7 +40,9 @@ def register(commands: Commands) -> None:
     command = add_command(commands, "operations", "what ran and runs; settle what is unfinished")
     actions: Commands = command.add_subparsers(metavar="ACTION", required=True)
     listing = add_command(actions, "list", "operations, newest first")
-    listing.add_argument("--limit", type=int, default=50, metavar="N")
+    listing.add_argument("--limit", type=int, default=50, metavar="N", help="at most (50)")
+    add_search(listing)
+    listing.add_argument("--outcome", metavar="STATE", help="only those: done, frozen, …")
     listing.set_defaults(run=run_list)
     for name, text, run in (
         ("show", "plan, steps and outcome of one", run_show),
@@ -81,12 +86,22 @@ def register(commands: Commands) -> None:
 
 def run_list(call: Invocation) -> int:
     """Print operations, newest first."""
-    operations = call.engine().operations(max(1, call.args.limit))
+    engine, args = call.engine(), call.args
+    wanted = search_filter(args, OPERATION_WORDS, state=args.outcome)
+    now = engine.clock.now()
+    since = search_since(args.since, now)
+    operations = find(
+        engine.operations,
+        lambda operation: operation.id,
+        lambda o: wanted.matches(operation_facts(o, now)) and (not since or begun_at(o) >= since),
+        max(1, args.limit),
+        too_old=lambda o: since is not None and max(begun_at(o), o.submitted_at) < since,
+    ).found
     if call.json:
         print_json([as_json(operation) for operation in operations])
         return 0
     if not operations:
-        print("no operation yet")
+        print("no operation matches" if wanted or since else "no operation yet")
     for operation in operations:
         begun = operation.started_at or operation.submitted_at
         print(

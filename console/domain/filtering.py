@@ -115,6 +115,8 @@ def _term(typed: str, vocabulary: Vocabulary) -> _Term:
     if compared:
         return _Term(_comparison(compared[1], compared[2], compared[3], vocabulary), turned)
     name, colon, word = term.partition(":")
+    if colon and name == "since" and "age" in vocabulary.figures:
+        return _Term(_comparison("age", "<=", word, vocabulary), turned)
     if colon:
         return _Term(_word(name, word, vocabulary), turned)
     return _Term(lambda facts: any(term in n.lower() for n in facts.names), turned)

@@ -97,13 +97,20 @@ class Logbook:
             for entry in self._entries(limit, operation_id)
         ]
 
-    def audit(self, limit: int = 50) -> list[dict[str, Json]]:
-        """Return the last audit entries, newest first, as they are written."""
-        return self._entries(limit)
+    def audit(self, limit: int = 50, before: int | None = None) -> list[dict[str, Json]]:
+        """Return the last audit entries (before number *before*), newest first, as written."""
+        return self._entries(limit, before=before)
 
-    def _entries(self, limit: int, operation_id: str | None = None) -> list[dict[str, Json]]:
-        chosen = "" if operation_id is None else "where json_extract(line, '$.operation_id') = ?"
-        values = (limit,) if operation_id is None else (operation_id, limit)
+    def _entries(
+        self, limit: int, operation_id: str | None = None, before: int | None = None
+    ) -> list[dict[str, Json]]:
+        terms = {
+            "json_extract(line, '$.operation_id') = ?": operation_id,
+            "seq < ?": before,
+        }
+        given = {term: value for term, value in terms.items() if value is not None}
+        chosen = f"where {' and '.join(given)}" if given else ""
+        values = (*given.values(), limit)
         with self._database.reading() as connection:
             rows = connection.execute(
                 f"select line from audit {chosen} order by seq desc limit ?",  # noqa: S608 -- our own clause

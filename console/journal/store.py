@@ -88,9 +88,12 @@ class JournalStore(Logbook):
         number = records.operation_number(operation_id)
         return self._seen("where number = ?", (number,), operation_id)[0]
 
-    def operations(self, limit: int = 50) -> list[Operation]:
-        """Return operations, newest first."""
-        return self._seen("order by number desc limit ?", (limit,))
+    def operations(self, limit: int = 50, before: str | None = None) -> list[Operation]:
+        """Return operations, newest first; older than the one called *before* if given."""
+        if before is None:
+            return self._seen("order by number desc limit ?", (limit,))
+        number = records.operation_number(before)
+        return self._seen("where number < ? order by number desc limit ?", (number, limit))
 
     def unfinished(self) -> Operation | None:
         """Return the operation that forbids a new one, or None."""

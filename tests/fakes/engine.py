@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from console.domain.alerts import PROMETHEUS, Alert, AlertSeverity, AlertState, Silence
+from console.domain.audit import AuditVerdict
 from console.domain.incidents import IncidentSummary, Severity
 from console.domain.measures import (
     Curve,
@@ -597,6 +598,9 @@ class FakeEngine:
         self.refusal: ConsoleError | None = None
         self.asked: list[tuple[Any, ...]] = []
         self.journal: list[Operation] = []
+        #: Newest first, as the engine gives them.
+        self.entries: list[dict[str, Any]] = []
+        self.verdict = AuditVerdict(valid=True, entries=0)
         self.next_plan: Plan | None = None
         self.settled: Settling | None = None
         self.switched: dict[str, Switch] = {}
@@ -775,8 +779,19 @@ class FakeEngine:
     def operation(self, operation_id: str) -> Operation:
         return next(o for o in self.journal if o.id == operation_id)
 
-    def operations(self, limit: int = 50) -> list[Operation]:
-        return self.journal[:limit]
+    def operations(self, limit: int = 50, before: str | None = None) -> list[Operation]:
+        number = float("inf") if before is None else int(before.removeprefix("op-"))
+        return [o for o in self.journal if int(o.id.removeprefix("op-")) < number][:limit]
+
+    def audit(self, limit: int = 50, before: int | None = None) -> list[dict[str, Any]]:
+        if self.failure is not None:
+            raise self.failure
+        return [e for e in self.entries if before is None or e["seq"] < before][:limit]
+
+    def verify_audit(self) -> AuditVerdict:
+        if self.failure is not None:
+            raise self.failure
+        return self.verdict
 
     def events(self, operation_id: str, after_event_id: int = 0) -> list[StepEvent]:
         return [
@@ -854,4 +869,31 @@ def log_lines(count: int = 30) -> list[LogLine]:
             text="connection to redis lost, trying again" if n % 11 == 10 else words[n % 3],
         )
         for n in range(count)
+    ]
+
+
+def audit_entries() -> list[dict[str, Any]]:
+    """Entries of the audit as they are written, newest first."""
+    ana: dict[str, Any] = {"user": "ana", "uid": 1000, "origin": "local"}
+    ben: dict[str, Any] = {"user": "ben", "uid": 1001, "origin": "ssh 192.0.2.7"}
+    rows: list[tuple[int, str, dict[str, Any], str, str, str, str | None]] = [
+        (5, "access", ana, "write access until 03:20 UTC", "granted", "queue grows", None),
+        (14, "operation", ben, "scale worker-llm 2 → 4", "done", "queue growing", OPERATION_ID),
+        (90, "operation", ana, "restart app ×2", "refused", "", "op-0006"),
+        (1500, "change", ana, "start", "done", "", None),
+    ]
+    return [
+        {
+            "seq": len(rows) - place,
+            "at": (NOW - timedelta(minutes=minutes)).isoformat(),
+            "kind": kind,
+            "actor": actor,
+            "what": what,
+            "outcome": outcome,
+            "reason": reason,
+            "operation_id": operation_id,
+            "details": {"verified": "yes"} if kind == "operation" else {},
+            "hash": f"{place}" * 64,
+        }
+        for place, (minutes, kind, actor, what, outcome, reason, operation_id) in enumerate(rows)
     ]

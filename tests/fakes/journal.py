@@ -83,8 +83,10 @@ class FakeJournal:
             raise UsageError(f"there is no operation {operation_id!r}")
         return self._seen(self._operations[name])
 
-    def operations(self, limit: int = 50) -> list[Operation]:
-        return [self._seen(o) for o in reversed(self._operations.values())][:limit]
+    def operations(self, limit: int = 50, before: str | None = None) -> list[Operation]:
+        number = float("inf") if before is None else int(before.removeprefix("op-"))
+        older = [o for o in self._operations.values() if int(o.id.removeprefix("op-")) < number]
+        return [self._seen(o) for o in reversed(older)][:limit]
 
     def unfinished(self) -> Operation | None:
         return next((o for o in self.operations() if not o.finished), None)
@@ -221,8 +223,9 @@ class FakeJournal:
             if operation_id in {None, e["operation_id"]}
         ][:limit]
 
-    def audit(self, limit: int = 50) -> list[dict[str, Json]]:
-        return self._entries[::-1][:limit]
+    def audit(self, limit: int = 50, before: int | None = None) -> list[dict[str, Json]]:
+        older = [e for e in self._entries if before is None or e["seq"] < before]
+        return older[::-1][:limit]
 
     def verify_audit(self) -> AuditVerdict:
         head = self._entries[-1]["hash"] if self._entries else GENESIS

@@ -19,6 +19,7 @@ from screens.actions import (
     offered_on,
 )
 from screens.application import ConsoleApp
+from screens.audit import AuditScreen
 from screens.follow import FollowScreen
 from screens.look import THEMES, look_of
 from screens.screen import ConsoleScreen
@@ -33,7 +34,8 @@ from tests.interface.conftest import OpenDesk
 EVERYTHING = frozenset(a.capability for a in ACTIONS if a.capability)
 
 CLASSES: dict[str, type[ConsoleScreen]] = {entry.name: entry.load() for entry in SCREENS} | {
-    "operation": FollowScreen
+    "operation": FollowScreen,
+    "audit": AuditScreen,
 }
 
 
@@ -103,13 +105,16 @@ async def test_in_production_no_changing_key_does_anything_without_write_access(
             scripted.operation(OperationState.INTERRUPTED),
             scripted.operation(OperationState.DONE, operation_id="op-0006"),
         ]
-        screen = "operations" if name == "operation" else name
+        screen = "operations" if name in {"operation", "audit"} else name
         if screen != "overview":
             await desk.press(next(entry.key for entry in SCREENS if entry.name == screen))
             await desk.until(lambda: screen == desk.screen.NAME, screen)
         if name == "operation":
             await desk.sees("interrupted")
             await desk.press("enter")
+            await desk.until(lambda: name == desk.screen.NAME, name)
+        if name == "audit":
+            await desk.press("tab")
             await desk.until(lambda: name == desk.screen.NAME, name)
         changing = [a for a in actions_on(name) if a.needs_write]
         assert changing

@@ -200,7 +200,7 @@ async def test_read_only_refuses_every_change(open_desk: OpenDesk) -> None:
         assert "read-only: this is production; w takes write access" in desk.footer
         await desk.press("o")
         await desk.sees("interrupted")
-        for key in "rua":
+        for key in "ruA":
             await desk.press(key)
             assert "read-only" in desk.footer
         assert not isinstance(desk.app.screen, Dialog)

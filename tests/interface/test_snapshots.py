@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from textual.pilot import Pilot
 
+from console.domain.audit import AuditVerdict
 from console.domain.operations import OperationState, StepPhase
 from console.domain.plans import Risk
 from console.domain.services import Limits
@@ -136,6 +137,28 @@ def test_operations(snap_compare: SnapCompare, state: str, size: tuple[int, int]
     async def script(desk: Desk) -> None:
         await desk.press("o")
         await desk.sees("No operation yet" if state == "empty" else "worker-llm 2 → 4")
+
+    assert snap_compare(**drawn(engine, script), terminal_size=size)
+
+
+@SIZES
+@pytest.mark.parametrize("state", STATES)
+def test_audit(snap_compare: SnapCompare, state: str, size: tuple[int, int]) -> None:
+    engine = scripted.FakeEngine(STATES[state]())
+    words = "Nothing was changed yet"
+    if state != "empty":
+        engine.entries = scripted.audit_entries()
+        engine.verdict = AuditVerdict(valid=True, entries=4)
+        words = "✓ valid"
+    if state == "failed":
+        engine.verdict = AuditVerdict(False, 4, 2, "its content was changed")
+        words = "NOT VALID"
+
+    async def script(desk: Desk) -> None:
+        await desk.press("o")
+        await desk.until(lambda: desk.screen.NAME == "operations", "the operations")
+        await desk.press("tab")
+        await desk.sees(words, *(["hash"] if state != "empty" else []))
 
     assert snap_compare(**drawn(engine, script), terminal_size=size)
 
