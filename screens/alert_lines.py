@@ -82,6 +82,8 @@ def alerts_page(
     look: Look,
     now: datetime,
     width: int,
+    *,
+    stale: bool = False,
 ) -> tuple[list[Text], dict[tuple[str, str, str], tuple[int, int]]]:
     """
     Return the screen's lines, and where each entry stands among them.
@@ -89,7 +91,7 @@ def alerts_page(
     Returns:
         The lines, and by entry its first and last line.
     """
-    lines = [_verdict(snapshot, look), *_unjudged(snapshot, look, width)]
+    lines = [_verdict(snapshot, look, now, stale=stale), *_unjudged(snapshot, look, width)]
     places: dict[tuple[str, str, str], tuple[int, int]] = {}
     titles = {"there": "", "over": "Over in the last hour", "watched": "Watched"}
     part = "there"
@@ -110,7 +112,7 @@ def alerts_page(
     return lines, places
 
 
-def _verdict(snapshot: Snapshot, look: Look) -> Text:
+def _verdict(snapshot: Snapshot, look: Look, now: datetime, *, stale: bool) -> Text:
     firing = sum(alert.state is AlertState.FIRING for alert in snapshot.alerts)
     pending = len(snapshot.alerts) - firing
     if firing or pending:
@@ -118,6 +120,9 @@ def _verdict(snapshot: Snapshot, look: Look) -> Text:
         return styled(f" ▲ {', '.join(told)}", look.bad if firing else look.warn).append(
             "   enter: its procedure   s: silence", look.dim
         )
+    if stale:
+        words = f" ? No alert when last seen, {since(snapshot.taken_at, now)} ago"
+        return styled(words, look.warn)
     if any(source.troubled for source in snapshot.sources):
         return styled(" ? No alert, as far as can be told", look.warn)
     return styled(" ✓ No alert", look.good)

@@ -49,7 +49,10 @@ class AlertsScreen(ConsoleScreen):
         entries = self._entries()
         chosen = self._chosen()
         key = chosen.key if chosen is not None else None
-        lines, self._places = alerts_page(snapshot, entries, key, look, self.now, width)
+        stale = view.stale(self.now)
+        lines, self._places = alerts_page(
+            snapshot, entries, key, look, self.now, width, stale=stale
+        )
         self.lines.show(lines)
 
     def _entries(self) -> list[Entry]:

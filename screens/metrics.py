@@ -57,7 +57,13 @@ class MetricsScreen(ConsoleScreen):
         if self._failure is None or self._state.measured is not None:
             height = max(12, self.lines.size.height - len(lines))
             lines += metrics_page(
-                self._state, self.view.snapshot, self.look, self.now, size.width, height
+                self._state,
+                self.view.snapshot,
+                self.look,
+                self.now,
+                size.width,
+                height,
+                stale=self.view.stale(self.now),
             )
         self.lines.show(lines)
 

@@ -131,14 +131,28 @@ def metrics_page(
     now: datetime,
     width: int,
     height: int,
+    *,
+    stale: bool = False,
 ) -> list[Text]:
-    """Return the screen's lines, *height* of them at most."""
+    """
+    Return the screen's lines, *height* of them at most.
+
+    Args:
+        state: What is chosen and was measured.
+        snapshot: The last picture.
+        look: Styles.
+        now: The moment.
+        width: Cells of a line.
+        height: Lines there are.
+        stale: Whether the picture is too old to tell what is now.
+    """
+    targets = () if snapshot is None else snapshot.targets
+    snapshot = None if stale else snapshot
     measured, curve = state.measured, chosen(state, snapshot)
     if measured is None or curve is None:
         return [Text(), styled(" Reading what was measured…", look.dim)]
     wide = width >= WIDE
     chart_cells = width - _LIST_CELLS - 3 if wide else width
-    targets = () if snapshot is None else snapshot.targets
     head = [
         _title(curve, state, snapshot, look, chart_cells),
         _origin(curve, measured, look, now, chart_cells),

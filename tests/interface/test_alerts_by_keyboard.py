@@ -81,6 +81,12 @@ async def test_no_alert_is_no_good_news_while_a_source_fails(open_desk: OpenDesk
         await desk.sees("No alert, as far as can be told", "not judged while database is failed")
 
 
+async def test_an_old_picture_says_nothing_of_now(open_desk: OpenDesk) -> None:
+    async with open_desk(scripted.stale()) as desk:
+        await desk.press("a")
+        await desk.sees("No alert when last seen, 2m ago")
+
+
 async def test_words_from_outside_cannot_draw(open_desk: OpenDesk) -> None:
     bad = "\x1b[31m[/x] gone\u202e\x07"
     alert = Alert(bad, AlertSeverity.CRITICAL, AlertState.FIRING, NOW, bad, bad, bad)
