@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import re
 import signal
+import time
 from collections import deque
 from dataclasses import replace
 from functools import partial
@@ -49,6 +50,8 @@ _CAPABILITIES = (
     "StartsStack",
 )
 
+#: Drawing by itself is followed by a rest so many times as long as it took.
+REST = 3.0
 #: How often ages and clocks are looked at; what did not change is not written.
 TICK_SECONDS = 1.0
 
@@ -100,6 +103,8 @@ class ConsoleApp(Comforts, Operates, App[None]):
         self.theme = self.look_name
         self.animation_level = "none"
         self._feed = SnapshotFeed(self, engine, self.terminal.pause(SNAPSHOT_INTERVAL_SECONDS))
+        self._rest_until = 0.0
+        self._redraw_waits = False
         self._made: dict[str, ConsoleScreen] = {}
         self._aimed: deque[tuple[Key, tuple[object, object]]] = deque(maxlen=64)
 
@@ -118,7 +123,7 @@ class ConsoleApp(Comforts, Operates, App[None]):
 
     def _begin(self) -> None:
         self._feed.start()
-        self.set_interval(max(TICK_SECONDS, self.terminal.pause(0)), self.redraw)
+        self.set_interval(max(TICK_SECONDS, self.terminal.pause(0)), self._redraw_calmly)
         current = self.screen
         if isinstance(current, ConsoleScreen):
             current.entered()
@@ -206,16 +211,37 @@ class ConsoleApp(Comforts, Operates, App[None]):
 
     def _know(self, view: View) -> None:
         self.view = view
+        self._redraw_calmly()
+
+    def _redraw_calmly(self) -> None:
+        """
+        Draw what came by itself, but never so often that keys have to wait in line.
+
+        However large the stack and however slow the machine, most of the time is left
+        for the operator.
+        """
+        now = time.monotonic()
+        if now < self._rest_until:
+            if not self._redraw_waits:
+                self._redraw_waits = True
+                self.set_timer(self._rest_until - now, self._rested)
+            return
         self.redraw()
+        self._rest_until = now + (time.monotonic() - now) * (1 + REST)
+
+    def _rested(self) -> None:
+        self._redraw_waits = False
+        self._redraw_calmly()
 
     def redraw(self) -> None:
         """Let every screen that can be seen draw; what did not change is not written."""
         # While the console closes there is no screen left, and a feed may still report.
-        stack = self.screen_stack
-        for screen in stack:
-            if isinstance(screen, ConsoleScreen) or (
-                isinstance(screen, Dialog) and screen is stack[-1]
-            ):
+        # Screens fill the terminal: what lies beneath is drawn when it comes to the front.
+        for screen in reversed(self.screen_stack):
+            if isinstance(screen, ConsoleScreen):
+                screen.redraw()
+                return
+            if isinstance(screen, Dialog) and screen is self.screen_stack[-1]:
                 screen.redraw()
 
     def say(self, words: str) -> None:

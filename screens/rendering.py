@@ -12,6 +12,7 @@ import re
 import unicodedata
 from collections.abc import Iterable
 from datetime import datetime
+from functools import lru_cache
 
 from rich.cells import cell_len, set_cell_size
 from rich.style import Style
@@ -28,6 +29,8 @@ UNKNOWN = "–"
 _ESCAPES = re.compile(
     r"\x1b(?:\[[0-?]*[ -/]*[@-~]|[\]P^_X][^\x07\x1b]*(?:\x07|\x1b\\)?|[ -/]*[0-~])?"
 )
+#: Longer texts are seldom drawn twice.
+_NAME_CHARACTERS = 300
 _PRINTABLE = re.compile(r"[\x20-\x7e]*\Z")
 
 
@@ -46,9 +49,16 @@ def clean(text: str, limit: int = 2000) -> str:
     if left_out > 0:
         text = text[:limit]
     if not _PRINTABLE.match(text):
-        text = _ESCAPES.sub("", text)
-        text = "".join(_safe(sign) for sign in text)
+        # Names come again with every picture, log lines do not.
+        text = _remembered(text) if len(text) <= _NAME_CHARACTERS else _without_hostile(text)
     return f"{text}… +{left_out:,} characters" if left_out > 0 else text
+
+
+def _without_hostile(text: str) -> str:
+    return "".join(_safe(sign) for sign in _ESCAPES.sub("", text))
+
+
+_remembered = lru_cache(4096)(_without_hostile)
 
 
 def _safe(sign: str) -> str:

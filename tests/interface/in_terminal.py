@@ -27,6 +27,8 @@ from typing import Any
 PROJECT = Path(__file__).resolve().parents[2]
 #: The console on a scene.
 COMMAND = (sys.executable, "-m", "tests.interface.in_terminal")
+#: A byte for each key that the console on a hostile scene has done.
+KEYS_DONE = "keys-done"
 #: What is told of the tests' own terminal.
 LEFT_OUT = {"NO_COLOR", "SSH_CONNECTION", "TMUX", "STY", "FRAGRANCE_THEME"}
 
@@ -62,6 +64,7 @@ class InTerminal:
             start_new_session=True,
         )
         self.written = b""
+        self._pressed = 0
 
     def __enter__(self) -> InTerminal:
         return self
@@ -107,10 +110,10 @@ class InTerminal:
             assert time.monotonic() < deadline, self.written[-2000:]
             self.read(0.05)
 
-    def quiet(self, seconds: float = 20) -> None:
-        """Wait until nothing is written for half a second."""
+    def quiet(self, seconds: float = 20, still: float = 0.5) -> None:
+        """Wait until nothing is written for *still* seconds."""
         deadline = time.monotonic() + seconds
-        while self.read(0.5):
+        while self.read(still):
             assert time.monotonic() < deadline, "it never comes to rest"
 
     def end(self, seconds: float = 10) -> int:
@@ -121,6 +124,21 @@ class InTerminal:
             self.read(0.05)
         self.read(0.1)
         return self.process.returncode
+
+    def press(self, *keys: bytes, seconds: float = 60) -> None:
+        """Type keys one after the other; return when the console has done what they ask."""
+        deadline = time.monotonic() + seconds
+        for key in keys:
+            self.type(key)
+            self._pressed += 1
+            while self._done() < self._pressed:
+                assert self.process.poll() is None, self.written[-2000:]
+                assert time.monotonic() < deadline, f"{key!r} is not done"
+                self.read(0.02)
+
+    def _done(self) -> int:
+        file = Path(self._home.name) / KEYS_DONE
+        return file.stat().st_size if file.exists() else 0
 
     def type(self, keys: bytes) -> None:
         os.write(self.parent, keys)
@@ -140,6 +158,26 @@ class InTerminal:
         return left > self.written.rfind(b"\x1b[?1049h") and shown > 0 and mouse_off and same
 
 
+def count_keys() -> None:
+    """Write down every key when it is done: only so can a slow machine be waited for."""
+    from textual.events import Event, Key
+
+    from screens.application import ConsoleApp
+
+    inner = ConsoleApp.on_event
+    file = os.open(
+        Path(os.environ["XDG_STATE_HOME"]) / KEYS_DONE, os.O_WRONLY | os.O_CREAT | os.O_APPEND
+    )
+
+    async def counted(self: ConsoleApp, event: Event) -> None:
+        typed = isinstance(event, Key) and not event.is_forwarded
+        await inner(self, event)
+        if typed:
+            self.call_later(os.write, file, b".")
+
+    ConsoleApp.on_event = counted  # type: ignore[method-assign]
+
+
 def main(scene: str) -> int:
     from screens.app import open_console
     from tests.fakes import engine as scripted
@@ -153,6 +191,12 @@ def main(scene: str) -> int:
             return picture
 
     engine = Ticking(scripted.normal())
+    if scene.startswith("hostile-"):
+        from tests.fakes.hostile import hostile_lines, hostile_picture
+
+        engine = Ticking(hostile_picture(int(scene.removeprefix("hostile-"))))
+        engine.log.extend(hostile_lines())
+        count_keys()
     engine.settings.low_bandwidth = "LOW_BANDWIDTH" in os.environ
 
     def change(*_: object) -> None:
