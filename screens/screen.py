@@ -11,6 +11,7 @@ from textual.widget import Widget
 from screens.actions import Action, action, hints_on, why_not
 from screens.insight import Insight
 from screens.preferences import Kept
+from screens.rendering import clean
 from screens.widgets.footer import Footer, Hint
 from screens.widgets.header import Header
 from screens.widgets.lines import Lines
@@ -89,7 +90,8 @@ class ConsoleScreen(Insight, Screen[None]):
 
     def why_not(self, wanted: Action) -> str | None:
         """Return why *wanted* cannot be done now, None when it can."""
-        return why_not(wanted, self.view, self.now) or self.refuses(wanted)
+        reason = why_not(wanted, self.view, self.now) or self.refuses(wanted)
+        return None if reason is None else clean(reason)  # it may name what is selected
 
     def redraw(self) -> None:
         """Draw everything; what did not change is not written."""

@@ -39,8 +39,9 @@ def hint_line(hints: Sequence[Hint], look: Look, width: int) -> Text:
     """Return as many *hints* as fit *width*, in their order."""
     line = styled(" ")
     for hint in hints:
-        if line.cell_len + len(hint.key) + len(hint.label) + 3 > width:
+        label = clean(hint.label, 200)  # it may name what is selected
+        if line.cell_len + len(hint.key) + len(label) + 3 > width:
             break
         line.append(hint.key, look.strong if hint.enabled else look.dim)
-        line.append(f" {hint.label}  ", look.text if hint.enabled else look.dim)
+        line.append(f" {label}  ", look.text if hint.enabled else look.dim)
     return fill(line, width, look.bar)
