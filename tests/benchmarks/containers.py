@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -57,6 +58,21 @@ def measure() -> list[Figure]:
             )
         ]
         peer = os.environ.get(PEER)
+        figures.append(
+            Figure(
+                f"console, first complete picture of {REPLICAS}",
+                statistics.median(_first_picture(ours, environment) for _ in range(RUNS)),
+                "s",
+                RUNS,
+                peer=stats,
+                peer_name="docker stats --no-stream",
+                note="all replicas counted and healthy, launcher included",
+            )
+        )
+        if peer:
+            lazy = [peer, "-f", str(file)]
+            firsts = [_first_bytes(lazy, environment) for _ in range(RUNS)]
+            figures.append(Figure("lazydocker, first frame", statistics.median(firsts), "s", RUNS))
         watching = _watch(ours, environment)
         other: tuple[float, float] | None = None
         if peer:
@@ -75,6 +91,23 @@ def measure() -> list[Figure]:
                 )
             )
         return figures
+
+
+def _first_picture(command: Sequence[str], environment: Mapping[str, str]) -> float:
+    begin = time.perf_counter()
+    with in_terminal(command, environment, SIZE) as drawn:
+        return drawn.until(f"{REPLICAS}/{REPLICAS}".encode()) - begin
+
+
+def _first_bytes(command: Sequence[str], environment: Mapping[str, str]) -> float:
+    """Return when a program that names no figures of ours has drawn something."""
+    begin = time.perf_counter()
+    with in_terminal(command, environment, SIZE) as drawn:
+        while drawn.count < 2000:
+            if time.perf_counter() - begin > 30:
+                raise RuntimeError(f"{command[0]} drew nothing")
+            time.sleep(0.005)
+        return time.perf_counter() - begin
 
 
 @contextlib.contextmanager

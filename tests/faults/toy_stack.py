@@ -3,7 +3,7 @@ A light stack that is real: the embedded supervisor, the collector, runners of t
 
 Its workers are a few lines that write heartbeats into files and can be drained by
 the same command as the product's.  ``python -m tests.faults.toy_stack …`` is the
-whole command line on it.
+whole command line on it, and without a command the console.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
-from console.cli.main import main
+from console.cli.main import SHOW_CONSOLE, main
 from console.clock import SystemClock
 from console.collector import Collector
 from console.domain.readings import BrokerReading, QueueReading, Reading, WorkerHeartbeat
@@ -34,6 +34,7 @@ from console.settings import Settings
 from console.sources.host import HostSource
 from console.sources.journal_state import JournalSource
 from console.sources.runtime_state import RuntimeSource
+from screens.app import open_console
 
 HEARTBEAT_SECONDS = 3.0
 
@@ -179,5 +180,11 @@ def _launcher(settings: Settings) -> Callable[[str, str], None]:
     return launch
 
 
+def run() -> int:
+    """Run one command line, or show the console, as :mod:`console.__main__` does."""
+    code, settings = main(sys.argv[1:], build_toy)
+    return code if settings is None or code != SHOW_CONSOLE else open_console(build_toy(settings))
+
+
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:], build_toy)[0])
+    sys.exit(run())
