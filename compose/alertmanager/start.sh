@@ -4,7 +4,7 @@
 set -eu
 configuration=/tmp/alertmanager.yml
 cat /etc/alertmanager/alertmanager.yml >"$configuration"
-if [ -s /run/secrets/alert_webhook_url ]; then
+if [ -n "$(cat /run/secrets/alert_webhook_url)" ]; then
     cat /etc/alertmanager/webhook.yml >>"$configuration"
 fi
 exec sh /etc/run-first.sh alertmanager prometheus-alertmanager -- \

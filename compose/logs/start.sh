@@ -2,11 +2,11 @@
 # Ship logs, in the upstream image and in Debian's.  The address of the store, with whatever
 # opens it, stays out of arguments and of what the engine tells: it is a secret.
 set -eu
-if [ ! -s /run/secrets/log_store_url ]; then
+LOG_STORE_URL=$(cat /run/secrets/log_store_url)
+if [ -z "$LOG_STORE_URL" ]; then
     echo "no store is named: write its push address into the secret log_store_url" >&2
     exit 1
 fi
-LOG_STORE_URL=$(cat /run/secrets/log_store_url)
 export LOG_STORE_URL
 # It names the address in each of its complaints; what it says goes through a mask.
 rm -f /tmp/said

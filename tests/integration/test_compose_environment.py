@@ -86,7 +86,7 @@ def test_no_secret_stands_in_the_env_file_or_is_said(state: Path) -> None:
     said = "\n".join(prepared(state))
     env = (state / "compose/env").read_text()
     for path in (state / "compose/secrets").iterdir():
-        if secret := path.read_text():
+        if secret := path.read_text().strip():
             assert secret not in env
             assert secret not in said
     assert len((state / "compose/secrets/secret_key").read_text()) >= 32

@@ -19,7 +19,7 @@ CORE = ["app", "nginx", "postgres", "redis", "worker-llm", "worker-rl"]
 
 
 def secrets_of(stack: ComposeStack) -> dict[str, str]:
-    found = {path.name: path.read_text() for path in (stack.directory / "secrets").iterdir()}
+    found = {p.name: p.read_text().strip() for p in (stack.directory / "secrets").iterdir()}
     return {name: value for name, value in found.items() if value}
 
 

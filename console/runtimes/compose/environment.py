@@ -49,6 +49,8 @@ PORT_RANGE = 100
 
 GENERATED = ("postgres_password", "redis_password", "secret_key", "grafana_admin_password")
 EMPTY = ("sentry_dsn", "alert_webhook_url", "log_store_url")
+#: What stands in these: Swarm takes no secret without a byte.
+NOTHING = "\n"
 
 #: Read by ourselves: for nginx, for the builds of images, for the first start.
 OWN_VARIABLES = frozenset(
@@ -303,7 +305,7 @@ def _ensure_secrets(
         _write_secret(directory / name, secrets.token_urlsafe(36))
     for name in EMPTY:
         if not (directory / name).exists():
-            _write_secret(directory / name, "")
+            _write_secret(directory / name, NOTHING)
     postgres = (directory / "postgres_password").read_text(encoding="utf-8").strip()
     redis = (directory / "redis_password").read_text(encoding="utf-8").strip()
     word, hush = quote(postgres, safe=""), quote(redis, safe="")
