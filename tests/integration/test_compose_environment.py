@@ -29,6 +29,7 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         if name.endswith(("_PORT", "_IMAGE", "_LIMIT")) or name == "APP_ENV":
             monkeypatch.delenv(name)
     monkeypatch.setenv("COMPOSE_PROJECT_NAME", PROJECT_NAME)
+    monkeypatch.setenv("LLM_WORKER_REPLICAS", "1")  # limits that fit a small machine
     directory = tmp_path / "state"
     directory.mkdir(mode=0o700)
     return directory

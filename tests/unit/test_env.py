@@ -14,7 +14,12 @@ from backend.contracts.settings import Settings, load_settings
 from console.checks.env_file import EnvFacts, judge_env
 from console.cli.main import main
 from console.domain.checks import CheckStatus
-from console.runtimes.compose.environment import OWN_VARIABLES, known_variables, read_env
+from console.runtimes.compose.environment import (
+    OWN_VARIABLES,
+    _with_profile,
+    known_variables,
+    read_env,
+)
 from console.runtimes.compose.limits import replica_count
 from console.runtimes.compose.variables import SECRETS
 from tests.unit.test_compose_file import NEEDED, ask_compose
@@ -76,6 +81,27 @@ def test_the_product_reads_a_profile_as_its_own_section_says(
     assert found.log_level == given["LOG_LEVEL"]
     assert found.llm.concurrency == FIGURES[name][2]
     assert found.rl.concurrency == FIGURES[name][3]
+
+
+@pytest.mark.parametrize(
+    ("given", "runtimes", "use", "overrides"),
+    [
+        ({}, {"runc", "nvidia"}, "true", "gpu"),
+        ({"COMPOSE_OVERRIDES": "logs,gpu"}, {"nvidia"}, "true", "gpu logs"),
+        ({"COMPOSE_OVERRIDES": "logs"}, {"nvidia"}, "true", "gpu logs"),
+        ({}, {"runc"}, "false", None),
+        ({"USE_GPU": "false"}, {"nvidia"}, "false", None),
+        # Whoever says so knows something that the engine does not tell.
+        ({"USE_GPU": "true"}, {"runc"}, "true", None),
+    ],
+)
+def test_a_gpu_is_used_where_containers_can(
+    project: Path, given: dict[str, str], runtimes: set[str], use: str, overrides: str | None
+) -> None:
+    host = {"Runtimes": {name: {} for name in runtimes}}
+    found = _with_profile(project, {"APP_ENV": "production", **given}, host, lambda _: None)
+    assert (found["USE_GPU"], found.get("COMPOSE_OVERRIDES")) == (use, overrides)
+    assert (found["APP_ENV"], found["API_WORKERS"]) == ("production", "8")
 
 
 @pytest.mark.docker
@@ -173,7 +199,8 @@ def test_settings_are_made_from_a_profile_and_pass_their_own_check(
     for name in os.environ.keys() & (known_variables(Path.cwd()).keys() | OWN_VARIABLES):
         monkeypatch.delenv(name)
     # Its eight application processes fit a small machine of the tests, too.
-    monkeypatch.setenv("LLM_WORKER_REPLICAS", "1")
+    monkeypatch.setenv("LLM_WORKER_REPLICAS", "0")
+    monkeypatch.setenv("RL_WORKER_REPLICAS", "0")
     monkeypatch.setenv("COMPOSE_PROJECT_NAME", f"fragrance-test-env-{os.getpid()}")
     state = tmp_path / "state"
 

@@ -161,8 +161,7 @@ def _first_variables(
     given.setdefault("APP_ENV", "dev")
     host: Mapping[str, object] = daemon.call(lambda client: client.info())
     cores, memory = int(str(host["NCPU"])), int(str(host["MemTotal"])) // 1024**2
-    profile = _profile(project, given, host, progress)
-    given = {**profile, **given}
+    given = _with_profile(project, given, host, progress)
     variables = {
         "FRAGRANCE_COMPOSE_STATE": str(directory),
         "VERSION": (project / "VERSION").read_text(encoding="utf-8").strip(),
@@ -173,22 +172,23 @@ def _first_variables(
     return variables | given
 
 
-def _profile(
+def _with_profile(
     project: Path, given: Mapping[str, str], host: Mapping[str, object], progress: Progress
 ) -> dict[str, str]:
-    """Return the profile of the environment as far as this host can follow it."""
+    """Return what is given over the profile of its environment, as far as this host can follow."""
     file = profile_file(project, given["APP_ENV"])
-    profile = {name: value for name, value in read_env(file).items() if name != "APP_ENV"}
-    if profile:
+    found = {**read_env(file), **given}
+    if file.exists():
         progress(f"settings of {file.name}, changed where this host or the shell says otherwise")
-    if ({**profile, **given}).get("USE_GPU") != "true":
-        return profile
+    if found.get("USE_GPU") != "true":
+        return found
+    overrides = found.get(OVERRIDES, "").replace(",", " ").split()
     if "nvidia" in (host.get("Runtimes") or ()):  # type: ignore[operator]  # the SDK's answer
-        return {**profile, "COMPOSE_OVERRIDES": "gpu"}
+        return found | {OVERRIDES: " ".join(dict.fromkeys(["gpu", *overrides]))}
     if "USE_GPU" not in given:
         progress("no container can use a GPU here: USE_GPU is false")
-        return {**profile, "USE_GPU": "false", "ENABLE_QUANTIZATION": "false"}
-    return profile
+        return found | {"USE_GPU": "false", "ENABLE_QUANTIZATION": "false"}
+    return found
 
 
 def _free_ports(given: Mapping[str, str], progress: Progress) -> dict[str, str]:
