@@ -72,11 +72,16 @@ class Action:
 
 
 _OVERVIEW = ("overview",)
+_SERVICE = ("service",)
+_SERVICES = (*_OVERVIEW, *_SERVICE)
 _LOGS = ("logs",)
 _ONE = ("operation",)
 _METRICS = ("metrics",)
 _ALERTS = ("alerts",)
-_LISTS = ("overview", "queues", "operations", "audit", "operation", "logs", "metrics", "alerts")
+_LISTS = (
+    *(*_SERVICES, "changes", "queues", "operations", "audit", "operation", "logs"),
+    *(*_METRICS, *_ALERTS),
+)
 _move = partial(Action, group="Move", where=_LISTS, by_name=False)
 _DIGITS = ",".join("0123456789")
 _changing = partial(Action, tier=Tier.CHANGING, needs_write=True)
@@ -111,26 +116,33 @@ ACTIONS: tuple[Action, ...] = (
     _move("page_down", "pagedown,ctrl+f", "PgDn", "a page down"),
     _move("top", "home,g", "Home g", "to the beginning"),
     _move("bottom", "end,G", "End G", "to the end"),
-    Action("enter", "enter", "enter", "replicas of the service, or plan the target", "Services",
-           _OVERVIEW, hint=11, hint_label="replicas"),
+    Action("enter", "enter", "enter", "why: the service, or plan the target", "Services",
+           _OVERVIEW, hint=11, hint_label="why"),
+    Action("ask_again", "enter", "enter", "ask the runtime again, or plan the target", "Services",
+           _SERVICE),
     Action("expand", "right", "→", "show replicas", "Services", _OVERVIEW),
     Action("collapse", "left", "←", "hide replicas", "Services", _OVERVIEW),
+    Action("sort", "S", "S", "sort by the next: worst, name, cpu, memory, restarts, uptime",
+           "Services", _SERVICES),
+    Action("next_service", "n", "n", "the next service", "Services", _SERVICE, hint=13,
+           hint_label="next"),
+    Action("previous_service", "p", "p", "the service before", "Services", _SERVICE),
     Action("service_logs", "L", "L", "logs of this service alone", "Services",
-           (*_OVERVIEW, "queues")),
+           (*_SERVICES, "queues")),
     _scaling("scale_up", "plus,equals_sign", "+", "one replica more in the target", "Services",
-           _OVERVIEW, hint=10, hint_label="scale", hint_shown="+ -"),
+           _SERVICES, hint=10, hint_label="scale", hint_shown="+ -"),
     _scaling("scale_down", "minus", "-", "one replica less in the target", "Services",
-           _OVERVIEW),
-    _scaling("scale_set", _DIGITS, "0–9", "set the target", "Services", _OVERVIEW,
+           _SERVICES),
+    _scaling("scale_set", _DIGITS, "0–9", "set the target", "Services", _SERVICES,
              by_name=False),
     _scaling("scale", "s", "s", "scale: advice, target, plan", "Services",
-             (*_OVERVIEW, "queues")),
+             (*_SERVICES, "queues")),
     _changing("autoscale", "x", "x", "autoscale this service, or no longer", "Services",
-              _OVERVIEW, capability="StartsReplicas"),
+              _SERVICES, capability="StartsReplicas"),
     _starting("resize", "z", "z", "resize: other limits of cpu and memory", "Services",
-              _OVERVIEW, capability="SetsLimits"),
+              _SERVICES, capability="SetsLimits"),
     _restarting("restart", "r", "r", "restart this service, or this one replica", "Services",
-                _OVERVIEW, hint=12, hint_label="restart"),
+                _SERVICES, hint=12, hint_label="restart"),
     _restarting("restart_all", "R", "R", "restart everything, one replica at a time", "Stack"),
     _starting("restart_complete", "", "", "restart everything from the ground up: an outage",
               "Stack", tier=Tier.SEVERE, capability="RemovesReplica"),
@@ -148,7 +160,7 @@ ACTIONS: tuple[Action, ...] = (
     _starting("emergency", "exclamation_mark", "!", "emergency: every worker service to 1, at once",
               "Stack", capability="RemovesReplica"),
     Action("filter_list", "slash", "/", "filter: words, field:word, figure>80", "List",
-           ("queues", "operations", "audit"), hint=15, hint_label="filter"),
+           ("queues", "operations", "audit", *_SERVICES), hint=15, hint_label="filter"),
     Action("pause", "space", "space", "pause or go on", "Logs", _LOGS, hint=10,
            hint_label="pause"),
     Action("filter", "slash", "/", "keep lines that match a pattern", "Logs", _LOGS, hint=11,

@@ -25,8 +25,15 @@ from screens.coarse import coarse
 from screens.comforts import Comforts
 from screens.dialogs.base import Dialog
 from screens.feeds import SNAPSHOT_INTERVAL_SECONDS, SnapshotFeed
+from screens.history_feeds import TrendFeed
 from screens.look import THEMES, Look, WithoutColour, look_of, textual_theme
-from screens.messages import PictureRecalled, RequestDone, SnapshotFailed, SnapshotFetched
+from screens.messages import (
+    PictureRecalled,
+    RequestDone,
+    SnapshotFailed,
+    SnapshotFetched,
+    TrendsRead,
+)
 from screens.operate import Operates
 from screens.preferences import Preferences
 from screens.screen import ConsoleScreen
@@ -105,6 +112,9 @@ class ConsoleApp(Comforts, Operates, App[None]):
         self._feed = SnapshotFeed(self, engine, self.terminal.pause(SNAPSHOT_INTERVAL_SECONDS))
         self._rest_until = 0.0
         self._redraw_waits = False
+        self._trends = TrendFeed(self, engine)
+        #: Name of the service or replica that was chosen last.
+        self.chosen: str | None = None
         self._made: dict[str, ConsoleScreen] = {}
         self._aimed: deque[tuple[Key, tuple[object, object]]] = deque(maxlen=64)
 
@@ -122,6 +132,7 @@ class ConsoleApp(Comforts, Operates, App[None]):
         self.call_after_refresh(self._begin)
 
     def _begin(self) -> None:
+        self._trends.start()
         self._feed.start()
         self.set_interval(max(TICK_SECONDS, self.terminal.pause(0)), self._redraw_calmly)
         current = self.screen
@@ -139,6 +150,7 @@ class ConsoleApp(Comforts, Operates, App[None]):
     async def on_unmount(self) -> None:
         """Stop reading; keep what was chosen."""
         self._feed.stop()
+        self._trends.stop()
         for name, screen in self._made.items():
             self.preferences.screens[name] = screen.kept()
         # Whoever leaves is not held up by a comfort that could not be kept.
@@ -197,6 +209,10 @@ class ConsoleApp(Comforts, Operates, App[None]):
         """Say that reading fails; what is known stays drawn, with its age."""
         since = self.view.failing_since or self.engine.clock.now()
         self._know(replace(self.view, failure=message.lines, failing_since=since))
+
+    def on_trends_read(self, message: TrendsRead) -> None:
+        """Draw the trends."""
+        self._know(replace(self.view, trends=message.trends))
 
     def on_request_done(self, message: RequestDone) -> None:
         """Say that something asked for is done."""

@@ -15,6 +15,21 @@ from screens.widgets.footer import Hint
 from screens.widgets.lines import Lines
 
 
+def filter_words(vocabulary: Vocabulary) -> tuple[str, tuple[tuple[str, str], ...]]:
+    """Return what help says of a list's filter."""
+    figures = ", ".join(
+        f"{name} ({unit})" if unit else name for name, unit in vocabulary.figures.items()
+    )
+    return "Filter (/), terms joined by “and”", (
+        ("word !word", "names with it; without it"),
+        ("health:unhealthy", f"fields: {', '.join(vocabulary.words)}; health:un is enough"),
+        ("cpu>80 memory>90", "above; also < >= <= ="),
+        ("restarts>0", f"figures: {figures}"),
+        ("uptime<10m", "started in the last ten minutes; s, m, h, d"),
+        ("an empty one", "shows everything again, as esc does"),
+    )
+
+
 class FilteredScreen(ConsoleScreen):
     """To be inherited from; a filter that makes no sense leaves the last one as it was."""
 
@@ -31,6 +46,10 @@ class FilteredScreen(ConsoleScreen):
         prompt = Field("filter", id="prompt")
         prompt.display = False
         yield prompt
+
+    def explained(self) -> tuple[str, tuple[tuple[str, str], ...]]:
+        """Return what help says of the filter."""
+        return filter_words(self.VOCABULARY)
 
     def filter_changed(self) -> None:
         """Do what the new filter needs besides drawing."""
@@ -80,7 +99,7 @@ class FilteredScreen(ConsoleScreen):
         try:
             self.filter = parse_filter(typed, self.VOCABULARY)
         except UsageError as error:
-            self.console_app.say(f"{error.message}; {error.remedy}")
+            self.console_app.say(f"{error.message}; {error.remedy}; {error.unchanged}")
             return
         self.filter_changed()
         self.redraw()

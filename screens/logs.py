@@ -27,9 +27,9 @@ from screens.messages import (
     LogsSaved,
     RequestFailed,
 )
-from screens.overview_lines import WIDE
 from screens.preferences import Kept
 from screens.rendering import between, clean, clock_time, plural, styled
+from screens.service_rows import WIDE
 from screens.widgets.footer import Hint
 from screens.widgets.lines import Lines
 from screens.widgets.log_view import LogView

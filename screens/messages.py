@@ -7,11 +7,14 @@ kind (``can_replace``); errors, steps and answers stay whole.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from textual.message import Message
 
 from console.domain.audit import AuditVerdict
+from console.domain.description import ServiceDescription
+from console.domain.happenings import Happening
 from console.domain.measures import MeasuredRange
 from console.domain.operations import Operation, StepEvent
 from console.domain.plans import Json, Plan
@@ -56,6 +59,43 @@ class SnapshotFailed(Message):
     def __init__(self, lines: tuple[str, ...]) -> None:
         super().__init__()
         self.lines = lines
+
+
+class TrendsRead(Message):
+    """Figures of the last half hour were read from the agent's history."""
+
+    def __init__(self, trends: Mapping[str, tuple[float | None, ...]]) -> None:
+        super().__init__()
+        self.trends = trends
+
+    def can_replace(self, message: Message) -> bool:
+        """Let later ones stand for these."""
+        return isinstance(message, TrendsRead)
+
+
+class ServiceDescribed(Message):
+    """Everything about one service was asked for, with what happened to it lately."""
+
+    def __init__(
+        self,
+        name: str,
+        description: ServiceDescription | None,
+        happened: Sequence[Happening],
+        failed: ConsoleError | None = None,
+    ) -> None:
+        super().__init__()
+        self.name = name
+        self.description = description
+        self.happened = tuple(happened)
+        self.failed = failed
+
+
+class HappeningsRead(Message):
+    """What happened lately was read."""
+
+    def __init__(self, happened: Sequence[Happening]) -> None:
+        super().__init__()
+        self.happened = tuple(happened)
 
 
 class LogLinesArrived(Message):

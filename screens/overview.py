@@ -1,17 +1,16 @@
-"""Overview: what is wrong?  And, on the selected service, scaling by keyboard."""
+"""Overview: what is wrong?  And, on the selected service, what can be done about it."""
 
 from __future__ import annotations
 
-from screens.actions import Action, bindings_on
-from screens.dialogs.plan import PlanDialog
-from screens.dialogs.scale import HIGHEST_TARGET, ScaleDialog
-from screens.overview_lines import Page, Row, overview_page
-from screens.screen import ConsoleScreen
-from screens.widgets.footer import Hint
+from console.domain.filtering import SERVICE_WORDS, SORTS
+from screens.acting import ActsOnServices
+from screens.actions import bindings_on
+from screens.overview_lines import Choice, Page, Row, overview_page
+from screens.preferences import Kept
 from screens.widgets.lines import Lines
 
 
-class OverviewScreen(ConsoleScreen):
+class OverviewScreen(ActsOnServices):
     """
     All services, worst first, and everything else that can be wrong.
 
@@ -21,78 +20,88 @@ class OverviewScreen(ConsoleScreen):
     NAME = "overview"
     TITLE = "Overview"
     BINDINGS = bindings_on("overview")
+    VOCABULARY = SERVICE_WORDS
 
     def __init__(self) -> None:
         super().__init__()
-        self.selected: str | None = None
         self.expanded: set[str] = set()
-        self.targets: dict[str, int] = {}
+        self.order = SORTS[0]
         self._page = Page([], [])
+
+    @property
+    def selected(self) -> str | None:
+        """The row that is selected: a service's or a replica's name, known to all screens."""
+        return self.console_app.chosen
+
+    @selected.setter
+    def selected(self, name: str) -> None:
+        self.console_app.chosen = name
 
     # Drawing -----------------------------------------------------------------
 
     def draw(self) -> None:
         """Draw the page and keep the selection in sight."""
-        self._forget_reached_targets()
+        self.forget_reached_targets()
         body = self.lines
-        self._page = overview_page(
-            self.view,
-            self.look,
-            self.now,
-            self.app.size.width,
-            body.size.height,
-            selected=self.selected,
-            expanded=frozenset(self.expanded),
-            targets=self.targets,
+        choice = Choice(
+            self.selected, frozenset(self.expanded), self.targets, self.filter, self.order
         )
-        if self.selected is None and self._page.rows:
-            self.selected = self._page.rows[0].key
+        self._page = overview_page(
+            self.view, self.look, self.now, self.app.size.width, body.size.height, choice
+        )
+        # Beneath another screen the selection is that screen's.
+        if self.is_current and self._page.rows and self._row() is None:
+            self.selected = self._nearest()
             self.draw()
             return
         body.show(self._page.lines)
 
-    def hints(self) -> tuple[Hint, ...]:
-        """Return the footer; while a target is pending it is all about that."""
-        if not self.targets:
-            return super().hints()
-        wish = ", ".join(f"{name} {self._desired(name)} → {n}" for name, n in self.targets.items())
-        return (
-            Hint("?", "help"),
-            Hint("q", "quit"),
-            Hint("enter", f"plan {wish}"),
-            Hint("esc", "drop"),
-            Hint("+ - 0–9", "target"),
-        )
+    def titled(self) -> str:
+        """Return the title with filter and order, where they are not the usual ones."""
+        parts = [self.TITLE]
+        if self.filter:
+            parts.append(f"filter {self.filter.text}")
+        if self.order != SORTS[0]:
+            parts.append(f"by {self.order}")
+        return " · ".join(parts)
 
-    def refuses(self, wanted: Action) -> str | None:
-        """Say why the selected service cannot be scaled, or has no logs to show."""
-        if wanted.id in {"enter", "expand", "collapse", "service_logs", "restart", "resize"}:
-            return None if self._service_name() else "no service is selected"
-        if wanted.id not in {"scale", "autoscale"} and not wanted.id.startswith("scale_"):
-            return None
-        name = self._service_name()
-        snapshot = self.view.snapshot
-        service = snapshot.service(name) if name and snapshot else None
-        if service is None:
-            return "no service is selected"
-        if self.engine.settings.policy.bounds(service.name, service.role) is None:
-            return f"{name} is not scaled: it has no scale policy"
-        if wanted.id == "autoscale" and service.single:
-            return f"there can be only one {name}: {service.single}"
-        return None
+    # Filter and order --------------------------------------------------------
+
+    def do_sort(self) -> None:
+        """Sort by the next figure."""
+        self.order = SORTS[(SORTS.index(self.order) + 1) % len(SORTS)]
+
+    def kept(self) -> Kept:
+        """Keep the order; a filter would hide the next time what is wrong then."""
+        return {"order": self.order}
+
+    def restore(self, kept: Kept) -> None:
+        """Take up the order."""
+        if kept["order"] not in SORTS:
+            raise ValueError(kept["order"])
+        self.order = kept["order"]
 
     # Selection ---------------------------------------------------------------
+
+    def _nearest(self) -> str:
+        """Return the row of the service whose replica is hidden now, else the first one."""
+        snapshot = self.view.snapshot
+        owners = {r.name: s.name for s in snapshot.services for r in s.replicas} if snapshot else {}
+        keys = [row.key for row in self._page.rows]
+        owner = owners.get(self.selected or "")
+        return owner if owner in keys else keys[0]
 
     def _row(self) -> Row | None:
         return next((row for row in self._page.rows if row.key == self.selected), None)
 
-    def _service_name(self) -> str | None:
+    def service_name(self) -> str | None:
+        """Return the service of the selected row."""
         row = self._row()
         return row.service if row else None
 
-    def _desired(self, name: str) -> int:
-        service = self.view.snapshot.service(name) if self.view.snapshot else None
-        return service.desired if service else 0
+    def chosen_name(self) -> str | None:
+        """Return the selected row: a service's or a replica's name."""
+        return self.selected
 
     def _move(self, by: int) -> None:
         rows = self._page.rows
@@ -136,113 +145,18 @@ class OverviewScreen(ConsoleScreen):
 
     def do_expand(self) -> None:
         """Show the replicas of the selected service."""
-        self.expanded |= {name for name in [self._service_name()] if name}
+        self.expanded |= {name for name in [self.service_name()] if name}
 
     def do_collapse(self) -> None:
         """Hide them again."""
-        name = self._service_name()
+        name = self.service_name()
         if name:
             self.expanded -= {name}
             self.selected = name
 
-    # Scaling -----------------------------------------------------------------
-
-    def _aim(self, target: int) -> None:
-        name = self._service_name()
-        if name is None:
-            return
-        target = max(0, min(HIGHEST_TARGET, target))
-        if target == self._desired(name):
-            self.targets.pop(name, None)
-        else:
-            self.targets[name] = target
-
-    def _aimed(self) -> int:
-        name = self._service_name() or ""
-        return self.targets.get(name, self._desired(name))
-
-    def do_scale_up(self) -> None:
-        """Aim at one replica more."""
-        self._aim(self._aimed() + 1)
-
-    def do_scale_down(self) -> None:
-        """Aim at one replica less."""
-        self._aim(self._aimed() - 1)
-
-    def do_scale_set(self) -> None:
-        """Aim at the digit pressed."""
-        self._aim(int(self.pressed_key))
-
-    def do_back(self) -> None:
-        """Drop the targets; there is nothing further back."""
-        self.targets.clear()
-
-    def _forget_reached_targets(self) -> None:
-        snapshot = self.view.snapshot
-        if snapshot is not None:
-            self.targets = {
-                name: target
-                for name, target in self.targets.items()
-                if (service := snapshot.service(name)) and service.desired != target
-            }
-
     def do_enter(self) -> None:
-        """Open the plan of the pending targets, else the replicas of the service."""
-        if not self.targets:
-            name = self._service_name()
-            if name:
-                self.expanded ^= {name}
-                self.selected = name
-            return
-        self._propose_scale(self.targets)
-
-    def do_scale(self) -> None:
-        """Open the scale wizard on the selected service, at its target so far."""
-        name = self._service_name()
-        if name:
-            self._propose_scale({name: self._aimed()})
-
-    def _propose_scale(self, targets: dict[str, int]) -> None:
-        app = self.console_app
-        dialog = ScaleDialog(targets, reason_required=app.reason_required)
-        app.propose(dialog, begun=self.targets.clear)
-
-    def do_resize(self) -> None:
-        """Ask for other limits of the selected service."""
-        name, snapshot = self._service_name(), self.view.snapshot
-        service = snapshot.service(name) if name and snapshot else None
-        if service is not None:
-            self.console_app.resize(service)
-
-    def do_autoscale(self) -> None:
-        """Ask whether the agent is to scale the selected service by itself."""
-        name, snapshot = self._service_name(), self.view.snapshot
-        service = snapshot.service(name) if name and snapshot else None
-        if service is not None:
-            self.console_app.turn_autoscale(service)
-
-    # Restarting --------------------------------------------------------------
-
-    def do_restart(self) -> None:
-        """Plan a restart of the selected service, or of the one replica selected."""
-        name = self._service_name()
-        if name is None or self.selected is None:
-            return
-        app = self.console_app
-        app.propose(
-            PlanDialog(
-                "restart",
-                {"services": [self.selected]},
-                reason_required=app.reason_required,
-                name=name,
-            )
-        )
-
-    def do_service_logs(self) -> None:
-        """Show the logs of the selected service alone."""
-        from screens.logs import LogsScreen
-
-        name = self._service_name()
-        logs = self.console_app.open_screen("logs")
-        if name and isinstance(logs, LogsScreen):
-            logs.only(name)
+        """Plan the pending targets, else say why the service is as it is."""
+        if self.targets:
+            self.propose_scale(self.targets)
+        else:
+            self.console_app.open_screen("service")

@@ -23,11 +23,15 @@ from screens.rendering import (
     size,
     styled,
 )
+from screens.view import View
 
 #: Above these a figure is drawn as a warning; the alerts decide, this only draws.
 _TIGHT_RATIO = 0.9
 _SLOW_SECONDS = 1.0
 _MANY_ERRORS_RATIO = 0.05
+#: Cells of a trend beside its figure, and from which width on there is room for two a line.
+_BARS = 8
+_ROOMY = 84
 
 
 def drain_words(queue: Queue) -> tuple[str, bool]:
@@ -109,31 +113,38 @@ def _oldest(queue: Queue) -> str:
     return duration(seconds if seconds < 60 else seconds - seconds % 10)
 
 
-def figure_lines(snapshot: Snapshot, look: Look, width: int) -> list[Text]:
-    """Return request, database, Redis and host figures in three lines."""
+def figure_lines(view: View, snapshot: Snapshot, look: Look, width: int) -> list[Text]:
+    """Return request, database, Redis, host and GPU figures, a line each, with their trends."""
+
+    def bars(name: str, top: float | None = None) -> str:
+        drawn = view.trend(name, _BARS, top)
+        return f" {drawn}" if drawn else ""
+
     m = snapshot.metrics
     slow = m.p95_seconds is not None and m.p95_seconds > _SLOW_SECONDS
     wrong = m.error_ratio is not None and m.error_ratio > _MANY_ERRORS_RATIO
     requests = [
-        (f"{rate(m.request_rate)}/s", False),
+        (f"{rate(m.request_rate)}/s{bars('request_rate')}", False),
         (f"5xx {percent(m.error_ratio, 1)}", wrong),
         (f"p50 {latency(m.p50_seconds)}", False),
-        (f"p95 {latency(m.p95_seconds)}", slow),
+        (f"p95 {latency(m.p95_seconds)}{bars('p95_seconds') if width >= _ROOMY else ''}", slow),
         (f"p99 {latency(m.p99_seconds)}", False),
     ]
     used, most = m.database_connections, m.database_connections_max
     clients = snapshot.redis_clients
     stores = [
-        (f"database {number(used)}/{number(most)} connections",
+        (f"database {number(used)}/{number(most)} connections{bars('database_connections')}",
          _tight(used / most if used is not None and most else None)),
         (f"redis {size(m.redis_memory_bytes)}", False),
         (UNKNOWN + " clients" if clients is None else plural(clients, "client"), False),
     ]  # fmt: skip
     host = [
-        (f"cpu {percent(m.host_cpu_ratio)}", _tight(m.host_cpu_ratio)),
-        (f"memory {percent(m.host_memory_ratio)}", _tight(m.host_memory_ratio)),
+        (f"cpu {percent(m.host_cpu_ratio)}{bars('host_cpu_ratio', 1.0)}",
+         _tight(m.host_cpu_ratio)),
+        (f"memory {percent(m.host_memory_ratio)}{bars('host_memory_ratio', 1.0)}",
+         _tight(m.host_memory_ratio)),
         (f"disk {percent(m.host_disk_ratio)}", _tight(m.host_disk_ratio)),
-    ]
+    ]  # fmt: skip
     return [
         _figures("Requests", requests, look, width),
         _figures("Stores", stores, look, width),

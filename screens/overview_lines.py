@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from rich.style import Style
 from rich.text import Text
 
 from console.domain.alerts import silence_of
+from console.domain.filtering import (
+    SORTS,
+    Filter,
+    service_facts,
+    sorted_replicas,
+    sorted_services,
+)
+from console.domain.load import uneven_load
 from console.domain.operations import Change
 from console.domain.readings import SourceState
-from console.domain.services import Health, Replica, ReplicaState, Service
+from console.domain.services import Health, Replica, Service
 from console.domain.snapshot import Snapshot
 from screens.autoscale_lines import decision_note
 from screens.look import Look
@@ -25,18 +32,24 @@ from screens.rendering import (
     clock_time,
     fill,
     heading,
-    health_sign,
     paragraph,
-    percent,
+    plural,
     put,
     since,
-    size,
     styled,
 )
+from screens.service_rows import (
+    WIDE,
+    Widths,
+    column_line,
+    replica_limit,
+    replica_line,
+    service_line,
+    service_notes,
+    several_releases,
+)
 from screens.view import View
-
-#: From here on reasons stand in the row and the lower half in two columns.
-WIDE = 120
+from screens.widgets.lines import Later
 
 #: What the queues' columns need beside the changes.
 _QUEUES_CELLS = 78
@@ -66,22 +79,14 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """The lines, and which of them are rows."""
+    """The lines, made when they come in sight, and which of them are rows."""
 
-    lines: list[Text]
+    lines: list[Text | Later]
     rows: list[Row]
 
 
 def overview_page(
-    view: View,
-    look: Look,
-    now: datetime,
-    width: int,
-    height: int,
-    *,
-    selected: str | None,
-    expanded: frozenset[str],
-    targets: Mapping[str, int],
+    view: View, look: Look, now: datetime, width: int, height: int, choice: Choice
 ) -> Page:
     """
     Return the Overview.
@@ -92,42 +97,39 @@ def overview_page(
         now: For ages.
         width: Cells of the screen.
         height: Lines there are for it; where all replicas fit they are shown.
-        selected: Key of the selected row: a service's or a replica's name.
-        expanded: Services whose replicas are shown.
-        targets: Pending targets by service.
+        choice: What of the services is shown, and how.
     """
     snapshot = view.snapshot
     if snapshot is None:
-        return Page(_nothing_yet(view, look, width), [])
+        return Page([*_nothing_yet(view, look, width)], [])
     if snapshot.unseen is not None:
-        return Page(unseen_lines(snapshot.unseen, look, width), [])
+        return Page([*unseen_lines(snapshot.unseen, look, width)], [])
     if not snapshot.running:
-        return Page(_stopped(snapshot, look, now, width), [])
-    lines = [*_attention(snapshot, look, now, width), _columns(look, width)]
-    rest = _below(snapshot, look, now, width)
-    services = sorted(snapshot.services, key=_badness)
+        return Page([*_stopped(snapshot, look, now, width)], [])
+    w = Widths.of(width, several_releases=several_releases(snapshot.services))
+    page = Page([*_attention(snapshot, look, now, width), column_line(look, w, width)], [])
+    rest = _below(view, snapshot, look, now, width)
+    services = [
+        service
+        for service in sorted_services(snapshot.services, choice.order, now)
+        if choice.wanted.matches(service_facts(service, now))
+    ]
     replicas = sum(len(s.replicas) for s in services if len(s.replicas) > 1)
-    if height >= 36 and len(lines) + len(services) + replicas + len(rest) <= height:
-        expanded = frozenset(s.name for s in services if len(s.replicas) > 1)
-    page = Page(lines, [])
+    if height >= 36 and len(page.lines) + len(services) + replicas + len(rest) <= height:
+        several = frozenset(s.name for s in services if len(s.replicas) > 1)
+        choice = replace(choice, expanded=several)
     stale = view.stale(now) or bool(view.failure) or view.blind
     for service in services:
-        last = _last_seen(view, service, now)
-        _add_service(page, service, look, now, width, selected, expanded, targets, stale, last)
-        if any(row.key == selected and row.service == service.name for row in page.rows):
-            lines += decision_note(snapshot, service.name, look, now, width)
-    if not services:
-        lines.append(styled(" no services are defined", look.dim))
-    lines += rest
+        _add_service(page, service, view, look, now, width, choice, w, stale)
+        if any(r.key == choice.selected and r.service == service.name for r in page.rows):
+            page.lines.extend(decision_note(snapshot, service.name, look, now, width))
+    if not snapshot.services:
+        page.lines.append(styled(" no services are defined", look.dim))
+    left_out = _left_out(snapshot.services, services, look)
+    for line in left_out:
+        line.truncate(width, overflow="ellipsis")
+    page.lines.extend([*left_out, *rest])
     return page
-
-
-def _badness(service: Service) -> int:
-    if service.health is Health.UNHEALTHY:
-        return 0
-    if service.ready < service.desired:
-        return 1
-    return 2 if service.health in {Health.UNKNOWN, Health.STARTING} else 3
 
 
 # States without services ---------------------------------------------------------
@@ -208,70 +210,84 @@ def _attention(snapshot: Snapshot, look: Look, now: datetime, width: int) -> lis
 
 
 @dataclass(frozen=True, slots=True)
-class _Widths:
-    name: int
-    ready: int = 8
-    health: int = 10
-    cpu: int = 5
-    memory: int = 11
-    restarts: int = 9
-    up: int = 7
-    release: int = 8
+class Choice:
+    """
+    What of the services is shown, and how.
 
-    @staticmethod
-    def of(width: int) -> _Widths:
-        return _Widths(name=22, release=14) if width >= WIDE else _Widths(name=max(9, width - 65))
+    Args:
+        selected: Key of the selected row: a service's or a replica's name.
+        expanded: Services whose replicas are shown.
+        targets: Pending targets by service.
+        wanted: Services that do not match are left out.
+        order: One of :data:`console.domain.filtering.SORTS`.
+    """
 
-
-def _columns(look: Look, width: int) -> Text:
-    w = _Widths.of(width)
-    line = styled("    ")
-    put(line, "service", w.name, look.dim)
-    put(line, "ready", w.ready, look.dim)
-    put(line, "health", w.health, look.dim)
-    put(line, "cpu", w.cpu, look.dim, right=True)
-    put(line, "memory", w.memory, look.dim, right=True)
-    put(line, "restarts", w.restarts, look.dim, right=True)
-    put(line, "up", w.up, look.dim, right=True)
-    line.append("  ")
-    put(line, "release", w.release, look.dim)
-    if width >= WIDE:
-        line.append("reason", look.dim)
-    line.truncate(width)
-    return line
+    selected: str | None = None
+    expanded: frozenset[str] = frozenset()
+    targets: Mapping[str, int] = field(default_factory=dict)
+    wanted: Filter = field(default_factory=Filter)
+    order: str = SORTS[0]
 
 
 def _add_service(
     page: Page,
     service: Service,
+    view: View,
     look: Look,
     now: datetime,
     width: int,
-    selected: str | None,
-    expanded: frozenset[str],
-    targets: Mapping[str, int],
+    choice: Choice,
+    w: Widths,
     stale: bool,
-    last_seen: str,
 ) -> None:
     first = len(page.lines)
-    target = targets.get(service.name)
-    here = selected == service.name
-    line = _service_line(service, look, now, width, here, service.name in expanded, target, stale)
-    page.lines.append(fill(line, width, look.selected if here else None))
-    reason = last_seen or clean(service.reason, 500)
-    if reason and (width < WIDE or last_seen) and service.health is not Health.HEALTHY:
-        _, style = health_sign(service.health, look)
-        note = styled("    ↳ ", look.dim).append(reason, look.dim if stale else style)
+    here, opened = choice.selected == service.name, service.name in choice.expanded
+    last_seen = _last_seen(view, service, now)
+    notes = service_notes(service, look, last_seen)
+    inline = notes[0] if notes and width >= WIDE and not last_seen else None
+
+    def line() -> Text:
+        drawn = service_line(
+            view, service, look, now, width, w, here=here, opened=opened,
+            target=choice.targets.get(service.name), stale=stale, note=inline,
+        )  # fmt: skip
+        return fill(drawn, width, look.selected if here else None)
+
+    page.lines.append(Later(line))
+    for words, style in notes if inline is None else notes[1:]:
+        note = styled("    ↳ ", look.dim).append(words, look.dim if stale else style)
         note.truncate(width, overflow="ellipsis")
         page.lines.append(note)
     page.rows.append(Row(service.name, service.name, first, len(page.lines) - 1))
-    if service.name not in expanded:
-        return
-    for replica in service.replicas:
-        here = selected == replica.name
-        line = _replica_line(replica, look, now, width, here, stale)
-        page.lines.append(fill(line, width, look.selected if here else None))
-        place = len(page.lines) - 1
+    if opened:
+        _add_replicas(page, service, look, now, width, choice, w, stale)
+
+
+def _add_replicas(
+    page: Page,
+    service: Service,
+    look: Look,
+    now: datetime,
+    width: int,
+    choice: Choice,
+    w: Widths,
+    stale: bool,
+) -> None:
+    uneven = {replica.name for replica in uneven_load(service.replicas)}
+    order = choice.order if choice.order != SORTS[0] else "kept"
+    for replica in sorted_replicas(service.replicas, order, now):
+        here = choice.selected == replica.name
+        limit = replica_limit(service, replica)
+
+        def line(replica: Replica = replica, here: bool = here, limit: int | None = limit) -> Text:
+            drawn = replica_line(
+                replica, limit, look, now, width, w,
+                here=here, stale=stale, uneven=replica.name in uneven,
+            )  # fmt: skip
+            return fill(drawn, width, look.selected if here else None)
+
+        place = len(page.lines)
+        page.lines.append(Later(line))
         page.rows.append(Row(replica.name, service.name, place, place))
 
 
@@ -284,102 +300,30 @@ def _last_seen(view: View, service: Service, now: datetime) -> str:
     return f"last seen {ago} ago: {before.ready}/{before.desired} ready, {before.health.value}"
 
 
-def _service_line(
-    service: Service,
-    look: Look,
-    now: datetime,
-    width: int,
-    here: bool,
-    opened: bool,
-    target: int | None,
-    stale: bool,
-) -> Text:
-    w = _Widths.of(width)
-    glyph, style = health_sign(service.health, look)
-    calm = look.dim if stale else look.text
-    style = look.dim if stale else style
-    line = styled("›" if here else " ", look.accent)
-    line.append("▾" if opened else "▸" if len(service.replicas) > 1 else " ", look.dim)
-    line.append(f"{glyph} ", style)
-    put(line, clean(service.name, 100), w.name - 1, look.dim if stale else look.strong)
-    line.append(" ")
-    if target is not None:
-        put(line, f"{service.desired} → {target}", w.ready, look.accent + Style(reverse=True))
-    else:
-        short = service.ready < service.desired
-        put(line, service.ready_words, w.ready, style if short else calm)
-    put(line, service.health.value, w.health, style)
-    put(line, percent(service.cpu_ratio), w.cpu, calm, right=True)
-    put(line, _memory(service.memory_bytes, service.memory_limit_bytes), w.memory, calm, right=True)
-    put(
-        line, str(service.restarts), w.restarts, look.warn if service.restarts else calm, right=True
-    )
-    put(line, since(_oldest_start(service), now), w.up, calm, right=True)
-    line.append("  ")
-    put(line, clean(service.release or "–", 60), w.release, calm)
-    if width >= WIDE and service.health is not Health.HEALTHY:
-        line.append(clean(service.reason, 500), style)
-    line.truncate(width, overflow="ellipsis")
-    return line
-
-
-def _replica_line(
-    replica: Replica, look: Look, now: datetime, width: int, here: bool, stale: bool
-) -> Text:
-    w = _Widths.of(width)
-    glyph, style = health_sign(replica.health, look)
-    style, calm = (look.dim, look.dim) if stale else (style, look.text)
-    line = styled("›" if here else " ", look.accent)
-    line.append(f"   {glyph} ", style)
-    put(line, clean(replica.name, 100), w.name - 3, calm)
-    line.append(" ")
-    put(line, _tasks(replica), w.ready, calm)
-    word = replica.health.value
-    if replica.state not in {ReplicaState.RUNNING, ReplicaState.UNKNOWN}:
-        word = replica.state.value
-    put(line, word, w.health, style)
-    put(line, percent(replica.cpu_ratio), w.cpu, calm, right=True)
-    put(line, size(replica.memory_bytes), w.memory, calm, right=True)
-    put(
-        line, str(replica.restarts), w.restarts, look.warn if replica.restarts else calm, right=True
-    )
-    put(line, since(replica.started_at, now), w.up, calm, right=True)
-    line.append("  ")
-    healthy = replica.health is Health.HEALTHY
-    reason = "" if healthy else clean(replica.reason, 300)
-    if width >= WIDE:
-        put(line, clean(replica.release or "–", 60), w.release, calm).append(reason, style)
-    else:
-        line.append(reason or clean(replica.release or "–", 60), calm if healthy else style)
-    line.truncate(width, overflow="ellipsis")
-    return line
-
-
-def _tasks(replica: Replica) -> str:
-    if replica.accepting is False:
-        return "drains"
-    return "" if replica.active_tasks is None else f"{replica.active_tasks} busy"
-
-
-def _memory(used: int | None, limit: int | None) -> str:
-    return f"{size(used)}/{size(limit)}" if limit else size(used)
-
-
-def _oldest_start(service: Service) -> datetime | None:
-    """Return the latest start: how long the service has been undisturbed."""
-    return max((r.started_at for r in service.replicas if r.started_at), default=None)
+def _left_out(services: Sequence[Service], shown: Sequence[Service], look: Look) -> list[Text]:
+    """Say what the filter hides: nobody should take what is left for everything."""
+    hidden = [service for service in services if service not in shown]
+    if not hidden:
+        return []
+    unwell = [service for service in hidden if service.health is not Health.HEALTHY]
+    words = f" {plural(len(hidden), 'service')} not shown by the filter; esc shows all"
+    line = styled(words, look.dim)
+    if unwell:
+        line.append(f" · {len(unwell)} of them not healthy: ", look.warn)
+        line.append(", ".join(clean(s.name, 40) for s in unwell[:5]), look.warn)
+    return [line]
 
 
 # The lower half ------------------------------------------------------------------
 
 
-def _below(snapshot: Snapshot, look: Look, now: datetime, width: int) -> list[Text]:
+def _below(view: View, snapshot: Snapshot, look: Look, now: datetime, width: int) -> list[Text]:
     if width < WIDE:
         return [
             Text(),
             *queue_lines(snapshot, look, width),
             Text(),
-            *figure_lines(snapshot, look, width),
+            *figure_lines(view, snapshot, look, width),
             Text(),
             *_changes(snapshot, look, now, width, 5),
         ]
@@ -387,7 +331,7 @@ def _below(snapshot: Snapshot, look: Look, now: datetime, width: int) -> list[Te
     left = [
         *queue_lines(snapshot, look, left_width),
         Text(),
-        *figure_lines(snapshot, look, left_width),
+        *figure_lines(view, snapshot, look, left_width),
     ]
     right = _changes(snapshot, look, now, width - left_width - 3, 10)
     return [Text(), *beside(left, right, left_width)]

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from functools import lru_cache
 
@@ -258,6 +258,32 @@ def number(value: int | None) -> str:
 def plural(count: int, noun: str) -> str:
     """Return ``1 task``, ``2 tasks``."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+_BARS = "▁▂▃▄▅▆▇█"
+
+
+def sparkline(values: Sequence[float | None], cells: int, top: float | None = None) -> str:
+    """
+    Return the last *cells* values as bars; a gap where one is unknown.
+
+    Args:
+        values: The oldest first.
+        cells: Width; with fewer values the left stays empty.
+        top: What the highest bar stands for; None for the highest value there is.
+    """
+    shown = list(values)[-cells:] if cells > 0 else []
+    highest = top if top is not None else max((v for v in shown if v is not None), default=0.0)
+    bars = "".join(
+        " " if value is None else _BARS[_level(value, highest, len(_BARS))] for value in shown
+    )
+    return bars.rjust(cells)
+
+
+def _level(value: float, highest: float, levels: int) -> int:
+    if highest <= 0 or math.isnan(value):
+        return 0
+    return max(0, math.ceil(min(1.0, value / highest) * levels) - 1) if value > 0 else 0
 
 
 # Meanings ----------------------------------------------------------------------

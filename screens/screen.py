@@ -59,6 +59,14 @@ class ConsoleScreen(Insight, Screen[None]):
             for a in hints_on(self.NAME, self.view, self.now)
         )
 
+    def titled(self) -> str:
+        """Return the title for the header, with what changes the meaning of what is seen."""
+        return self.TITLE
+
+    def explained(self) -> tuple[str, tuple[tuple[str, str], ...]] | None:
+        """Return a heading and pairs of words that help explains beside the keys, or None."""
+        return None
+
     def kept(self) -> Kept:
         """Return what this user finds again the next time: filter, order, layout."""
         return {}
@@ -98,7 +106,8 @@ class ConsoleScreen(Insight, Screen[None]):
         if not self.is_mounted or not self.query("#footer"):
             return
         self.draw()
-        title = f"▾ more below · {self.TITLE}" if self.more_below() else self.TITLE
+        title = self.titled()
+        title = f"▾ more below · {title}" if self.more_below() else title
         self.query_one(Header).show_view(self.view, self.look, self.now, title)
         footer = self.query_one(Footer)
         if self.console_app.words:

@@ -44,6 +44,7 @@ class ScreenEntry:
 #: The first one is shown at the start and is where ``esc`` ends.
 SCREENS: tuple[ScreenEntry, ...] = (
     ScreenEntry("overview", "v", "Overview", "what is wrong?", "screens.overview:OverviewScreen"),
+    ScreenEntry("service", "i", "Service", "why?", "screens.service:ServiceScreen"),
     ScreenEntry("logs", "l", "Logs", "what does it say?", "screens.logs:LogsScreen"),
     ScreenEntry("queues", "t", "Queues", "will it drain, when?", "screens.queues:QueuesScreen"),
     ScreenEntry("metrics", "m", "Metrics", "since when?", "screens.metrics:MetricsScreen"),
@@ -52,6 +53,9 @@ SCREENS: tuple[ScreenEntry, ...] = (
     ),
     ScreenEntry(
         "operations", "o", "Operations", "who did what?", "screens.operations:OperationsScreen"
+    ),
+    ScreenEntry(
+        "changes", "h", "Changes", "what changed in the last hour?", "screens.changes:ChangesScreen"
     ),
 )
 

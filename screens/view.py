@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from console.domain.operations import Operation, OperationSummary
 from console.domain.snapshot import AgentState, Snapshot
+from screens.rendering import sparkline
 
 if TYPE_CHECKING:
     from console.engine import Access
 
 #: A picture older than three intervals of the agent is called old, seconds.
 STALE_AFTER_SECONDS = 3.0
+#: How far back trends go, seconds, and in how many bars they are drawn.
+TREND_SECONDS = 1800.0
+TREND_CELLS = 12
 #: In a picture just taken, the operation may have been read this long before.
 JOURNAL_READ_EVERY = timedelta(seconds=1.5)
 
@@ -35,6 +40,8 @@ class View:
         capabilities: Names of the runtime's capabilities (:mod:`console.capabilities`).
         ended: The operation that was last seen to end.
         seen: The last picture in which the runtime's answer was fresh.
+        trends: Figures of the last half hour by name, in :data:`TREND_CELLS` means each;
+            empty without a history.
         low_bandwidth: Draw neither clocks nor sparklines: every byte counts.
     """
 
@@ -50,6 +57,14 @@ class View:
     ended: Operation | None = None
     seen: Snapshot | None = None
     low_bandwidth: bool = False
+    trends: Mapping[str, tuple[float | None, ...]] = field(default_factory=dict)
+
+    def trend(self, name: str, cells: int = TREND_CELLS, top: float | None = None) -> str:
+        """Return a figure of the last half hour as bars; "" where there is nothing to draw."""
+        values = self.trends.get(name, ())
+        if self.low_bandwidth or all(value is None for value in values):
+            return ""
+        return sparkline(values, cells, top)
 
     @property
     def operation(self) -> OperationSummary | None:

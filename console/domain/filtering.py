@@ -304,7 +304,7 @@ def sorted_services(services: Iterable[Service], by: str, now: datetime) -> list
 
 
 def sorted_replicas(replicas: Iterable[Replica], by: str, now: datetime) -> list[Replica]:
-    """Return *replicas* in the order *by*, as :func:`sorted_services` does."""
+    """Return *replicas* in the order *by*, as :func:`sorted_services` does; ``kept``: as is."""
     return sorted(replicas, key=lambda r: _replica_rank(r, by, now))
 
 
@@ -336,6 +336,8 @@ def _badness(service: Service) -> int:
 
 def _replica_rank(replica: Replica, by: str, now: datetime) -> _Rank:
     match by:
+        case "kept":
+            return (0, 0, "")
         case "name":
             return (0, 0, replica.name)
         case "cpu":

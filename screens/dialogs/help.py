@@ -9,8 +9,8 @@ from textual.binding import Binding
 
 from screens.actions import Tier, offered_on
 from screens.dialogs.base import Dialog
-from screens.overview_lines import WIDE
 from screens.rendering import beside, paragraph, put, styled
+from screens.service_rows import WIDE
 from screens.widgets.footer import Hint
 
 if TYPE_CHECKING:
@@ -69,7 +69,18 @@ class HelpDialog(Dialog[None]):
         # The screen's own keys first: they are what was asked for.
         last = ("Go to", "Console", "Move")
         own = sorted(groups, key=lambda group: last.index(group) if group in last else -1)
-        return [[styled(f" {g}", self.look.accent), *groups[g], Text()] for g in own]
+        blocks = [[styled(f" {g}", self.look.accent), *groups[g], Text()] for g in own]
+        explained = self._screen.explained()
+        if explained is not None:
+            title, pairs = explained
+            lines = [styled(f" {title}", self.look.accent)]
+            for words, meaning in pairs:
+                line = put(styled(" "), words, max(18, len(words) + 2), self.look.strong)
+                line.append(meaning, self.look.text)
+                line.truncate(width, overflow="ellipsis")
+                lines.append(line)
+            blocks.insert(1, [*lines, Text()])
+        return blocks
 
     def answers(self) -> tuple[Hint, ...]:
         """Return the way back."""

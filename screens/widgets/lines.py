@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import zip_longest
 
 from rich.style import Style
@@ -12,6 +12,32 @@ from textual.geometry import Region, Size
 from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
+
+
+class Later:
+    """
+    A line that is made when it comes in sight, and once.
+
+    Args:
+        make: Returns it; called at most once.
+    """
+
+    __slots__ = ("_made", "_make")
+
+    def __init__(self, make: Callable[[], Text]) -> None:
+        self._make = make
+        self._made: Text | None = None
+
+    def made(self) -> Text:
+        """Return the line."""
+        if self._made is None:
+            self._made = self._make()
+        return self._made
+
+
+def made(line: Text | Later) -> Text:
+    """Return *line*, made now if it was not before."""
+    return line.made() if isinstance(line, Later) else line
 
 
 class Lines(ScrollView):
@@ -34,7 +60,7 @@ class Lines(ScrollView):
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
-        self._lines: list[Text] = []
+        self._lines: list[Text | Later] = []
 
     @property
     def allow_vertical_scroll(self) -> bool:
@@ -44,15 +70,15 @@ class Lines(ScrollView):
     @property
     def plain(self) -> str:
         """What is shown, as plain text, for tests and for copying."""
-        return "\n".join(line.plain.rstrip() for line in self._lines)
+        return "\n".join(made(line).plain.rstrip() for line in self._lines)
 
     @property
     def more_below(self) -> bool:
         """Whether there are lines below what can be seen."""
         return 0 < self.size.height < len(self._lines) - self.scroll_offset.y
 
-    def show(self, lines: Sequence[Text]) -> None:
-        """Show *lines*, repainting what differs from what is shown now."""
+    def show(self, lines: Sequence[Text | Later]) -> None:
+        """Show *lines*, repainting what differs from what is shown now, where it can be seen."""
         changed = [
             region
             for y, (old, new) in enumerate(zip_longest(self._lines, lines))
@@ -66,13 +92,17 @@ class Lines(ScrollView):
         elif changed:
             self.refresh(*changed)
 
-    def _difference(self, y: int, old: Text | None, new: Text | None) -> Region | None:
-        if old is not None and new is not None and _same(old, new):
-            return None
+    def _difference(
+        self, y: int, old: Text | Later | None, new: Text | Later | None
+    ) -> Region | None:
         row = y - self.scroll_offset.y
         if not 0 <= row < self.size.height:
             return None
-        first, last = _changed_span(old, new)
+        before = None if old is None else made(old)
+        after = None if new is None else made(new)
+        if before is not None and after is not None and _same(before, after):
+            return None
+        first, last = _changed_span(before, after)
         last = self.size.width if last is None else last
         return Region(first, row, max(1, last - first), 1)
 
@@ -91,7 +121,7 @@ class Lines(ScrollView):
         width = self.size.width
         if index >= len(self._lines):
             return Strip.blank(width, self.rich_style)
-        strip = Strip(self._lines[index].render(self.app.console))
+        strip = Strip(made(self._lines[index]).render(self.app.console))
         return strip.adjust_cell_length(width).apply_style(self.rich_style)
 
     def on_resize(self, event: Resize) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import threading
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,6 +19,14 @@ from typing import Any
 
 from console.domain.alerts import PROMETHEUS, Alert, AlertSeverity, AlertState, Silence
 from console.domain.audit import AuditVerdict
+from console.domain.description import (
+    CheckRun,
+    ReplicaDescription,
+    RuntimeEvent,
+    ServiceDescription,
+    variables_of,
+)
+from console.domain.happenings import Happening, Kind, concerning, merged
 from console.domain.incidents import IncidentSummary, Severity
 from console.domain.measures import (
     Curve,
@@ -44,7 +52,7 @@ from console.domain.policy import Policy
 from console.domain.queues import Queue
 from console.domain.readings import HostReading, SourceState, SourceStatus
 from console.domain.runbook import Runbook, parse_runbook
-from console.domain.services import Health, Replica, ReplicaState, Role, Service, TaskInHand
+from console.domain.services import Drift, Health, Replica, ReplicaState, Role, Service, TaskInHand
 from console.domain.settling import Settling
 from console.domain.snapshot import AgentState, Overall, Snapshot
 from console.domain.tunables import LimitSettings, Setting
@@ -552,6 +560,90 @@ def operation(
     return replace(made, **changes)
 
 
+def described(name: str, picture: Snapshot | None) -> ServiceDescription:
+    """What a runtime would tell of a service: each replica alike, a check that failed."""
+    found = picture.service(name) if picture else None
+    environment = {
+        "LOG_LEVEL": "INFO",
+        "POSTGRES_PASSWORD": "not for the screen",
+        "BROKER_URL": "redis://:not-for-the-screen@redis:6379/0",
+        "WORDS": "[/x] \x1b[2J \u202e hostile",
+    }
+    replicas = tuple(
+        ReplicaDescription(
+            r.name,
+            image="fragrance-ai-app:v1.4.2",
+            image_id="f0b90d591a25",
+            command="python -m workers llm",
+            user="fragrance",
+            addresses=("172.18.0.5 in fragrance_default",),
+            ports=("127.0.0.1:8443 → 8443/tcp",),
+            mounts=("/data ← volume fragrance_data", "/etc/app ← /srv/app, read only"),
+            environment=variables_of(environment, {}),
+            checks=(
+                CheckRun(NOW - timedelta(seconds=20), passed=r.health is Health.HEALTHY,
+                         output="ready" if r.health is Health.HEALTHY else "no answer in 2 s"),
+            ),
+            failures=0 if r.health is Health.HEALTHY else 3,
+            out_of_memory=r.state is ReplicaState.BACKOFF,
+            exit_code=137 if r.state is ReplicaState.BACKOFF else None,
+        )
+        for r in (found.replicas if found else ())
+    )  # fmt: skip
+    events = tuple(
+        RuntimeEvent(NOW - timedelta(minutes=minutes), r.name, words, grave)
+        for r in (found.replicas[:2] if found else ())
+        if r.restarts
+        for minutes, words, grave in (
+            (1, "started", False),
+            (2, "ended: killed by SIGKILL", True),
+            (2, "out of memory: the kernel kills", True),
+        )
+    )
+    drift = found.drift if found else ()
+    return ServiceDescription(name, replicas, events, drift)
+
+
+def rising(cells: int = 12, top: float = 1.0) -> tuple[float | None, ...]:
+    """Means that rise from nothing to *top*."""
+    return tuple(top * place / (cells - 1) for place in range(cells))
+
+
+def drifting() -> Snapshot:
+    """What runs is not what is written down, and one replica gets nearly all requests."""
+    picture = normal()
+    app = picture.services[0]
+    busy_one, idle_one = app.replicas
+    app = replace(
+        app,
+        replicas=(replace(busy_one, request_rate=23.5), replace(idle_one, request_rate=0.9)),
+        drift=(
+            Drift(
+                "app-1: made with another environment LOG_LEVEL "
+                "(LOG_LEVEL is DEBUG, the file says INFO)",
+                "docker compose --file compose.yaml up --detach --no-deps --scale app=2 app",
+            ),
+            Drift("app-2: has 0.5 cores, 1G of memory; written down are 2 cores, 2G of memory",
+                  "fragrance resize app --cpus 2 --memory 2G"),
+        ),
+    )  # fmt: skip
+    return replace(picture, services=(app, *picture.services[1:]))
+
+
+def happenings() -> list[Happening]:
+    """An hour in which something happened."""
+    return [
+        Happening(NOW - timedelta(minutes=50), Kind.ALERT, "HighErrorRate",
+                  "alert HighErrorRate firing (critical): 5xx 6.1 % over 5 %", True),
+        Happening(NOW - timedelta(minutes=48), Kind.REPLICA, "app-1",
+                  "app-1 healthy → unhealthy: killed by SIGKILL, restarted once", True),
+        Happening(NOW - timedelta(minutes=30), Kind.ALERT, "HighErrorRate",
+                  "alert HighErrorRate is over"),
+        Happening(NOW - timedelta(minutes=12), Kind.SETTING, "LOG_LEVEL",
+                  "setting LOG_LEVEL INFO → DEBUG"),
+    ]  # fmt: skip
+
+
 _USUAL = {
     Unit.RATE: 6.0,
     Unit.RATIO: 0.3,
@@ -605,6 +697,13 @@ class FakeEngine:
         self.settled: Settling | None = None
         self.switched: dict[str, Switch] = {}
         self.history: dict[str, list[tuple[datetime, float | None]]] = {}
+        #: What the agent saw, what people did, means by figure, what services are made of.
+        self.seen: list[Happening] = []
+        self.done: list[Change] = []
+        self.trends: dict[str, tuple[float | None, ...]] = {}
+        self.descriptions: dict[str, ServiceDescription] = {}
+        self.describe_failure: ConsoleError | None = None
+
         self.procedures = ""
         self.measured_from = PROMETHEUS
         self.prometheus_trouble = ""
@@ -732,6 +831,22 @@ class FakeEngine:
     def series(self, name: str, seconds: float) -> list[tuple[datetime, float | None]]:
         since = self.clock.now() - timedelta(seconds=seconds)
         return [(at, value) for at, value in self.history.get(name, []) if at >= since]
+
+    def means(
+        self, names: Collection[str], seconds: float, count: int
+    ) -> dict[str, tuple[float | None, ...]]:
+        return {name: self.trends[name] for name in names if name in self.trends}
+
+    def happened(self, seconds: float, service: str | None = None) -> list[Happening]:
+        since = self.clock.now() - timedelta(seconds=seconds)
+        found = merged([one for one in self.seen if one.at >= since], self.done, self.journal)
+        return found if service is None else concerning(found, service)
+
+    def describe(self, service: str) -> ServiceDescription:
+        self.asked.append(("describe", service))
+        if self.describe_failure is not None:
+            raise self.describe_failure
+        return self.descriptions.get(service) or described(service, self._picture)
 
     def measured(self, seconds: float) -> MeasuredRange:
         self.asked.append(("measured", seconds))

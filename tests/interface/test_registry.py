@@ -116,6 +116,8 @@ async def test_in_production_no_changing_key_does_anything_without_write_access(
         if name == "audit":
             await desk.press("tab")
             await desk.until(lambda: name == desk.screen.NAME, name)
+        if name == "service":
+            await desk.sees("reached at")
         changing = [a for a in actions_on(name) if a.needs_write]
         assert changing
         for action in changing:
@@ -126,4 +128,5 @@ async def test_in_production_no_changing_key_does_anything_without_write_access(
             desk.app.say("")
             desk.app.act(action.id)  # as the palette does
             assert "read-only: this is production; w takes" in desk.footer, action.id
-        assert {asked[0] for asked in desk.engine.asked} <= {"logs", "watch", "measured"}
+        reading = {"logs", "watch", "measured", "describe"}
+        assert {asked[0] for asked in desk.engine.asked} <= reading

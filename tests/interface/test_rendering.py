@@ -12,14 +12,32 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.text import Text
 
+from console.domain.description import Variable
+from console.domain.filtering import Filter
+from console.domain.happenings import Happening, Kind
 from console.domain.queues import Queue
+from console.domain.services import Drift
 from screens.ascii import in_ascii
+from screens.changes import changes_page
 from screens.look import THEMES, look_of
 from screens.overview_figures import drain_words, wait_words
-from screens.overview_lines import overview_page
-from screens.rendering import age, clean, cut, duration, fold, latency, put, rate, size, wrap
+from screens.overview_lines import Choice, overview_page
+from screens.rendering import (
+    age,
+    clean,
+    cut,
+    duration,
+    fold,
+    latency,
+    put,
+    rate,
+    size,
+    sparkline,
+    wrap,
+)
+from screens.service_lines import Known, service_page
 from screens.view import View
-from screens.widgets.lines import _changed_span
+from screens.widgets.lines import _changed_span, made
 from tests.fakes import engine as scripted
 
 LOOK = look_of(THEMES[0])
@@ -102,11 +120,51 @@ def test_the_overview_holds_its_width_whatever_the_names(
     view = replace(view, snapshot=replace(scripted.failed(), services=services))
     page = overview_page(
         view, LOOK, scripted.NOW + timedelta(seconds=9), width, height,
-        selected=services[0].name, expanded=frozenset({services[1].name}),
-        targets={services[1].name: 4},
+        Choice(services[0].name, frozenset({services[1].name}), {services[1].name: 4}),
     )  # fmt: skip
-    assert all(line.cell_len <= width for line in page.lines)
-    assert all(line.plain.isprintable() for line in page.lines)
+    lines = [made(line) for line in page.lines]
+    assert all(line.cell_len <= width for line in lines)
+    assert all(line.plain.isprintable() for line in lines)
+
+
+@given(HOSTILE, st.integers(40, 200))
+def test_a_service_holds_its_width_whatever_it_is_called_or_says(name: str, width: int) -> None:
+    found = scripted.failed().services[1]
+    replicas = tuple(
+        replace(r, name=f"{name}-{n}", reason=name, health_output=name)
+        for n, r in enumerate(found.replicas)
+    )
+    drift = (Drift(name, name or "up"),)
+    found = replace(found, name=name, reason=name, replicas=replicas, drift=drift)
+    picture = replace(scripted.failed(), services=(found,))
+    view = View("dev", False, "ana", snapshot=picture, trends={f"service.{name}.cpu_ratio": (1,)})
+    of = scripted.described(name, picture)
+    variables = (Variable(name, name), Variable(name, None, name))
+    of = replace(of, replicas=tuple(replace(r, environment=variables) for r in of.replicas))
+    happened = (Happening(scripted.NOW, Kind.REPLICA, name, name, True, name),)
+    known = Known(name, of, happened, scripted.NOW)
+    page = service_page(
+        view, found, known, LOOK, scripted.NOW, width,
+        selected=replicas[0].name, target=3, wanted=Filter(), order="worst",
+    )  # fmt: skip
+    lines = [made(line) for line in page.lines] + changes_page(happened, (name,), LOOK, width)
+    assert all(line.cell_len <= width for line in lines)
+    assert all(line.plain.isprintable() for line in lines)
+
+
+@given(st.lists(st.none() | st.floats(allow_nan=True), max_size=30), st.integers(0, 20))
+def test_a_sparkline_has_its_width_whatever_the_values(
+    values: list[float | None], cells: int
+) -> None:
+    assert len(sparkline(values, cells)) == cells
+    assert len(sparkline(values, cells, 1.0)) == cells
+
+
+def test_a_sparkline_is_high_where_much_is_and_empty_where_nothing_is_known() -> None:
+    assert sparkline((0.0, 0.5, 1.0), 5, 1.0) == "  ▁▄█"
+    assert sparkline((3.0, None, 6.0), 3) == "▄ █"
+    assert sparkline((0.0, 0.0), 2) == "▁▁"
+    assert sparkline((9.0,), 1, 1.0) == "█"
 
 
 @given(st.text(alphabet="ab ", max_size=30), st.text(alphabet="ab ", max_size=30))

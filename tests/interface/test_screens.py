@@ -15,7 +15,7 @@ from screens.dialogs.base import Dialog
 from screens.follow import FollowScreen
 from screens.overview import OverviewScreen
 from screens.terminal import Terminal
-from screens.widgets.lines import Lines
+from screens.widgets.lines import Lines, made
 from tests.fakes import engine as scripted
 from tests.interface.conftest import OpenDesk
 
@@ -105,7 +105,7 @@ async def test_a_running_operation_is_in_the_header_of_every_screen(open_desk: O
 async def test_replicas_unfold_and_fold(open_desk: OpenDesk) -> None:
     async with open_desk(scripted.failed()) as desk:
         assert "worker-llm-1" not in desk.text
-        await desk.press("enter")
+        await desk.press("right")
         await desk.sees("worker-llm-1", "1 busy", "backoff")
         await desk.press("down", "left")
         assert "worker-llm-1" not in desk.text
@@ -349,7 +349,7 @@ async def test_what_does_not_fit_can_be_scrolled(open_desk: OpenDesk) -> None:
         await desk.until(lambda: isinstance(desk.app.screen, Dialog), "help")
         body = desk.app.screen.query_one("#body", Lines)
         assert "▾ more below" in desk.header
-        await desk.press("pagedown", "pagedown", "pagedown", "pagedown")
+        await desk.press(*["pagedown"] * 8)
         await desk.until(lambda: not body.more_below, "the last line")
         await desk.until(lambda: "more below" not in desk.header, "no more below")
         await desk.press("up")
@@ -366,7 +366,8 @@ async def test_a_runtime_that_stops_answering_leaves_what_was_last_seen_with_its
             "source runtime failed, 40s old: the Docker Engine is not running",
             "last seen 40s ago: 2/2 ready, healthy",
         )
-        rows = [line for line in desk.screen.lines._lines if "worker-rl" in line.plain]
+        lines = [made(line) for line in desk.screen.lines._lines]
+        rows = [line for line in lines if "worker-rl" in line.plain]
         assert {span.style for span in rows[0].spans} <= {desk.app.look.dim, desk.app.look.accent}
         desk.engine.clock.advance(1)
         desk.engine.picture = scripted.normal(taken_at=desk.engine.clock.now())

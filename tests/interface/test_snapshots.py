@@ -56,6 +56,63 @@ def test_watching(snap_compare: SnapCompare, key: str, state: str, size: tuple[i
 
 @SIZES
 @pytest.mark.parametrize("state", STATES)
+def test_why(snap_compare: SnapCompare, state: str, size: tuple[int, int]) -> None:
+    engine = scripted.FakeEngine(STATES[state]())
+    engine.trends = {"service.worker-llm.cpu_ratio": scripted.rising()}
+    engine.recalled = engine.picture
+    if state == "failed":
+        engine.seen = scripted.happenings()
+
+    async def script(desk: Desk) -> None:
+        if state != "empty":
+            await desk.until(lambda: desk.app.view.trends, "trends")
+            desk.app.chosen = "worker-llm"
+        await desk.press("i")
+        await desk.sees("Nothing runs here" if state == "empty" else "reached at")
+
+    assert snap_compare(**drawn(engine, script), terminal_size=size)
+
+
+@SIZES
+@pytest.mark.parametrize("state", STATES)
+def test_changes(snap_compare: SnapCompare, state: str, size: tuple[int, int]) -> None:
+    engine = scripted.FakeEngine(STATES[state]())
+    if state != "empty":
+        engine.seen = scripted.happenings()
+        engine.done = list(scripted.normal().changes[:1])
+    if state == "failed":
+
+        def broken(seconds: float, service: str | None = None) -> object:
+            raise scripted.TOO_MANY
+
+        engine.happened = broken  # type: ignore[method-assign,assignment]
+
+    async def script(desk: Desk) -> None:
+        await desk.press("h")
+        words = {"empty": "Nothing changed", "failed": "cannot run 9"}.get(state, "LOG_LEVEL")
+        await desk.sees(words)
+
+    assert snap_compare(**drawn(engine, script), terminal_size=size)
+
+
+@SIZES
+def test_an_overview_with_drift_trends_and_uneven_load(
+    snap_compare: SnapCompare, size: tuple[int, int]
+) -> None:
+    engine = scripted.FakeEngine(scripted.drifting())
+    names = ("service.app.cpu_ratio", "request_rate", "host_cpu_ratio", "p95_seconds")
+    engine.trends = dict.fromkeys(names, scripted.rising())
+    engine.recalled = engine.picture
+
+    async def script(desk: Desk) -> None:
+        await desk.until(lambda: desk.app.view.trends, "trends")
+        await desk.press("right")
+
+    assert snap_compare(**drawn(engine, script), terminal_size=size)
+
+
+@SIZES
+@pytest.mark.parametrize("state", STATES)
 def test_logs(snap_compare: SnapCompare, state: str, size: tuple[int, int]) -> None:
     engine = scripted.FakeEngine(STATES[state]())
     if state == "failed":
