@@ -52,6 +52,7 @@ def drift_of(
         containers: Those of the service.
     """
     staying = [c for c in containers if c.short_name(model.name) not in desired.leaving]
+    staying.sort(key=lambda container: container.number)
     if service.one_shot or not staying or not service.config_hash:
         return ()
     names = [c.short_name(model.name) for c in staying]
