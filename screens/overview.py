@@ -50,7 +50,7 @@ class OverviewScreen(ActsOnServices):
             self.view, self.look, self.now, self.app.size.width, body.size.height, choice
         )
         # Beneath another screen the selection is that screen's.
-        if self.is_current and self._page.rows and self._row() is None:
+        if self.in_front and self._page.rows and self._row() is None:
             self.selected = self._nearest()
             self.draw()
             return

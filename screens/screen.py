@@ -92,6 +92,12 @@ class ConsoleScreen(Insight, Screen[None]):
         """The body, where it is one block of lines."""
         return self.query_one("#body", Lines)
 
+    @property
+    def in_front(self) -> bool:
+        """Whether no other screen lies above it; a dialog may (Textual counts otherwise)."""
+        stack = self.app.screen_stack
+        return next((s for s in reversed(stack) if isinstance(s, ConsoleScreen)), None) is self
+
     def more_below(self) -> bool:
         """Whether lines of the body lie below what can be seen."""
         return any(lines.more_below for lines in self.query("#body").results(Lines))

@@ -129,7 +129,7 @@ class ServiceScreen(ActsOnServices):
             self._asked_for, self._waiting = None, False
             self.lines.scroll_home(animate=False)
         self._shown = name
-        if self.is_current:
+        if self.in_front:
             self._ask()
         known = self._known if self._known.name == name else Known(name or "")
         self._page = service_page(
