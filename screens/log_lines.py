@@ -19,6 +19,11 @@ from screens.rendering import clean, put, styled
 #: counted and dropped.
 KEPT_LINES = WAITING_LINES
 KEPT_CHARACTERS = WAITING_CHARACTERS
+#: The time at the beginning of a plain line, as PostgreSQL and as Redis write it.
+_STAMP = re.compile(
+    r"^\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?\s?(?:Z|UTC|[+-]\d\d:?\d\d)?\s+"
+    r"|^\d+:[A-Z] \d\d \w{3} \d{4} \d\d:\d\d:\d\d\.\d{3} [.\-*#] "
+)
 #: Characters drawn of one line.
 LINE_CHARACTERS = 4_000
 
@@ -26,7 +31,9 @@ LINE_CHARACTERS = 4_000
 def text_of(entry: Entry, *, raw: bool = False) -> str:
     """Return the words of *entry*, safe to draw; as they were written if *raw*."""
     line = entry.line
-    return clean((raw and line.raw) or line.text, LINE_CHARACTERS)
+    text = clean((raw and line.raw) or line.text, LINE_CHARACTERS)
+    # Its time has a column of its own.
+    return text if raw or line.at is None else _STAMP.sub("", text, count=1)
 
 
 class LogBook:

@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from console.domain.logs import LogFilter, LogLine, LogRequest, Records, parse_pattern
-from screens.log_lines import KEPT_LINES, LogBook
+from screens.log_lines import KEPT_LINES, LogBook, text_of
 from screens.log_ring import LogRing
 from screens.logs import LogsScreen
 from screens.rendering import clean
@@ -409,3 +410,18 @@ def test_a_book_is_bounded_in_characters_too() -> None:
     ring.add(line("x" * 300))
     lines, dropped = ring.take()
     assert (len(lines), dropped) == (4, 1)
+
+
+@pytest.mark.parametrize(
+    ("written", "drawn"),
+    [
+        ("2026-03-14 03:12:30.533 UTC [20833] ERROR:  no", "[20833] ERROR:  no"),
+        ("2026-03-14T03:12:30Z started", "started"),
+        ("12:M 14 Mar 2026 03:12:30.006 # Memory", "Memory"),
+        ("job of 2026-03-14 03:12:30 done", "job of 2026-03-14 03:12:30 done"),
+    ],
+)
+def test_a_time_that_has_its_column_is_not_repeated(written: str, drawn: str) -> None:
+    entry = Records().entry(line(written))
+    assert text_of(entry) == drawn
+    assert text_of(entry, raw=True) == written

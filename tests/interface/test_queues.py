@@ -31,6 +31,18 @@ async def test_queues_say_whether_and_when_they_drain(open_desk: OpenDesk) -> No
         await desk.sees("34 tasks wait, drained in about 70 s", "✓ nothing waits")
 
 
+async def test_how_it_went_lately_is_drawn_and_unknown_is_a_gap(open_desk: OpenDesk) -> None:
+    async with open_desk(scripted.normal()) as desk:
+        desk.engine.means_of = {
+            "queue.llm.depth": (None, *range(11)),
+            "queue.llm.arrived_per_second": (0.5,) * 12,
+            "queue.rl.depth": (None,) * 12,
+        }
+        await desk.press("t")
+        await desk.sees("waiting  ▁▁▂▃▄▅▅▆▇██  in ████████████  last 30 min")
+        assert desk.text.count("last 30 min") == 1
+
+
 async def test_a_worker_without_a_heartbeat_is_unknown_and_not_idle(open_desk: OpenDesk) -> None:
     silent = scripted.replica("worker-rl-1", accepting=None)
     draining = scripted.replica("worker-rl-2", active=0, accepting=False, slots=1)
