@@ -68,9 +68,14 @@ class LogRing:
             self._lines.append(line)
             self._characters += characters(line)
 
-    def take(self) -> tuple[list[LogLine], int]:
-        """Return and forget the waiting lines, and how many were dropped since."""
+    def take(self, most: int | None = None) -> tuple[list[LogLine], int]:
+        """Return and forget the oldest *most* lines, and how many were dropped since."""
         with self._lock:
-            lines, dropped = self._lines, self._dropped
-            self._lines, self._characters, self._dropped = deque(), 0, 0
-        return list(lines), dropped
+            dropped, self._dropped = self._dropped, 0
+            if most is None or most >= len(self._lines):
+                lines = list(self._lines)
+                self._lines, self._characters = deque(), 0
+            else:
+                lines = [self._lines.popleft() for _ in range(most)]
+                self._characters -= sum(map(characters, lines))
+        return lines, dropped

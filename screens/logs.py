@@ -36,6 +36,9 @@ from screens.widgets.log_view import LogView
 
 #: How often new lines are drawn at most, seconds; more seldom on a slow line.
 _DRAW_SECONDS = 0.1
+#: Lines taken in at once: more would keep a key waiting.
+_TAKEN_LINES = 4_000
+_REST_SECONDS = 0.01
 _CONTEXTS = (0, 2, 5, 10)
 
 
@@ -57,6 +60,7 @@ class LogsScreen(LogMoves):
         self._loading = True
         self._drawing = False
         self._behind = False
+        self._drawn_at = 0.0
 
     def body(self) -> ComposeResult:
         """Put a line about the filter over the log."""
@@ -95,7 +99,12 @@ class LogsScreen(LogMoves):
         message.stop()
         if not self._drawing:
             self._drawing = True
-            self.set_timer(self.console_app.terminal.pause(_DRAW_SECONDS), self._take)
+            self.set_timer(self._pause, self._take)
+
+    @property
+    def _pause(self) -> float:
+        """Seconds between two draws."""
+        return self.console_app.terminal.pause(_DRAW_SECONDS)
 
     def on_logs_caught_up(self, message: LogsCaughtUp) -> None:
         """Go to the time that was asked for; from now on what comes too fast is dropped."""
@@ -113,8 +122,12 @@ class LogsScreen(LogMoves):
         if self._paused:
             self.redraw()  # they wait in the ring
             return
-        self._behind = self._ring.full
-        lines, missed = self._ring.take()
+        lines, missed = self._ring.take(None if self._goal is not None else _TAKEN_LINES)
+        self._behind = len(self._ring) > 0
+        if self._behind and not self._drawing:
+            # The rest after the keys that were pressed meanwhile.
+            self._drawing = True
+            self.set_timer(_REST_SECONDS, self._take)
         if lines:
             self._heard, self._ended = True, None
         follow = self.log_view.at_end
@@ -123,7 +136,10 @@ class LogsScreen(LogMoves):
             self._found = self._found - fallen if self._found >= fallen else None
         if not follow:
             self._unseen += added
-        self._show(to_end=follow, fallen=fallen)
+        clock = self.engine.clock.monotonic()
+        due = not self._behind or not 0 <= clock - self._drawn_at < self._pause
+        self._drawn_at = clock if due else self._drawn_at
+        self._show(to_end=follow, fallen=fallen, draw=due)
 
     def on_logs_ended(self, message: LogsEnded) -> None:
         """Say that reading broke off, and why; it is tried again."""
@@ -135,12 +151,14 @@ class LogsScreen(LogMoves):
 
     # Drawing -----------------------------------------------------------------
 
-    def _show(self, *, to_end: bool, fallen: int = 0) -> None:
+    def _show(self, *, to_end: bool, fallen: int = 0, draw: bool = True) -> None:
         if to_end:
             self._unseen = 0
         if self.query(LogView):  # not there yet while the screen is being opened
-            self.log_view.show_count(len(self.book.visible), to_end=to_end, fallen=fallen)
-            self.redraw()
+            count = len(self.book.visible)
+            self.log_view.show_count(count, to_end=to_end, fallen=fallen, draw=draw)
+            if draw:
+                self.redraw()
 
     def _line(self, index: int) -> tuple[Text, int]:
         if index >= len(self.book.visible):

@@ -22,7 +22,7 @@ from tests.stack import Stack
 #: Files of this package that measure the real stack on the embedded runtime; they share one.
 ON_STACK = ("startup", "status", "console", "idle", "death", "scale")
 #: Those that simulate what they need.
-ALONE = ("autoscale", "keys", "soak", "ssh")
+ALONE = ("autoscale", "logs", "keys", "soak", "ssh")
 #: Those that bring what they need themselves; they need a Docker Engine.
 ON_ENGINE = ("images", "containers", "operating")
 
