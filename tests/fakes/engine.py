@@ -709,7 +709,6 @@ class FakeEngine:
         self.prometheus_trouble = ""
         self.unmeasured: ConsoleError | None = None
         #: Means by the name of the figure, the oldest first.
-        self.means_of: dict[str, tuple[float | None, ...]] = {}
         self.log: deque[LogLine] = deque()
         self._events: list[StepEvent] = []
         self._granted = FakeAccess(write=not self.settings.production)
@@ -829,9 +828,6 @@ class FakeEngine:
 
     def settling(self, operation: Operation) -> Settling | None:
         return self.settled
-
-    def means(self, names: Any, seconds: float, count: int) -> dict[str, Any]:
-        return {n: self.means_of[n] for n in names if n in self.means_of}
 
     def series(self, name: str, seconds: float) -> list[tuple[datetime, float | None]]:
         since = self.clock.now() - timedelta(seconds=seconds)

@@ -33,7 +33,7 @@ async def test_queues_say_whether_and_when_they_drain(open_desk: OpenDesk) -> No
 
 async def test_how_it_went_lately_is_drawn_and_unknown_is_a_gap(open_desk: OpenDesk) -> None:
     async with open_desk(scripted.normal()) as desk:
-        desk.engine.means_of = {
+        desk.engine.trends = {
             "queue.llm.depth": (None, *range(11)),
             "queue.llm.arrived_per_second": (0.5,) * 12,
             "queue.rl.depth": (None,) * 12,
