@@ -139,9 +139,10 @@ def _notices(snapshot: Snapshot) -> list[str]:
             f"({operation.id})"
         )
         if operation.question is not None:
+            words = "|".join(operation.question.choices)
             lines.append(
                 f"question: {operation.question.text} "
-                f"(fragrance operations answer {operation.id} yes|no)"
+                f"(fragrance operations answer {operation.id} {words})"
             )
     if snapshot.incident is not None:
         incident = snapshot.incident

@@ -22,7 +22,13 @@ from console.clock import SystemClock
 from console.collector import Collector
 from console.domain.alerts import Alert, AlertSeverity, AlertState
 from console.domain.differences import differences
-from console.domain.operations import Actor, Change, OperationState, OperationSummary
+from console.domain.operations import (
+    Actor,
+    Change,
+    OpenQuestion,
+    OperationState,
+    OperationSummary,
+)
 from console.domain.queues import Queue
 from console.domain.readings import SourceState, SourceStatus
 from console.domain.services import Health, ReplicaState, Role
@@ -183,6 +189,16 @@ class TestLines:
         lines = status_lines(replace(picture(), operation=operation))
 
         assert "operation: scale running at start-app-3, by kim (op1)" in lines
+
+    def test_what_an_operation_asks_is_said_with_the_command(self) -> None:
+        choices = {"yes": "on", "no": "back"}
+        asked = OpenQuestion("watch-app-at-2", "go on?", "60 tasks wait", choices, NOW, NOW)
+        operation = OperationSummary(
+            "op1", "scale", OperationState.RUNNING, "watch-app-at-2", NOW, "kim", asked
+        )
+        lines = status_lines(replace(picture(), operation=operation))
+
+        assert "question: go on? (fragrance operations answer op1 yes|no)" in lines
 
     def test_a_queue_says_whether_it_drains(self) -> None:
         queues = (
