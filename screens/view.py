@@ -42,7 +42,7 @@ class View:
         seen: The last picture in which the runtime's answer was fresh.
         trends: Figures of the last half hour by name, in :data:`TREND_CELLS` means each;
             empty without a history.
-        low_bandwidth: Draw neither clocks nor sparklines: every byte counts.
+        low_bandwidth: Draw no clock: every byte counts.
     """
 
     environment: str

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from datetime import datetime
 
+from rich.cells import cell_len
 from rich.style import Style
 from rich.text import Text
 
@@ -28,6 +29,8 @@ from screens.widgets.lines import Lines
 
 #: Lines of notices at most; the first are the weightiest.
 NOTICES = 4
+#: As much of the operator is always shown.
+_OPERATOR_CELLS = 8
 
 
 class Header(Lines):
@@ -44,7 +47,9 @@ class Header(Lines):
 def header_lines(view: View, look: Look, now: datetime, title: str, width: int) -> list[Text]:
     """Return the lines of the header."""
     bar = look.banner if view.production else look.bar
-    first = fill(between(_place(view, look), _person(view, look, now, width), width), width, bar)
+    place = _place(view, look)
+    person = _person(view, look, now, width, width - place.cell_len)
+    first = fill(between(place, person, width), width, bar)
     return [first, _state(view, look, title, width), *_notices(view, look, now, width)[:NOTICES]]
 
 
@@ -63,16 +68,19 @@ def _place(view: View, look: Look) -> Text:
     return line
 
 
-def _person(view: View, look: Look, now: datetime, width: int) -> Text:
-    parts = [_access(view, now)]
-    if width >= 60:
-        parts.append(cut(clean(view.operator), 24))
+def _person(view: View, look: Look, now: datetime, width: int, room: int) -> Text:
+    """Return access, operator and clocks; of these the operator gives way to the place."""
+    clocks = []
     if not view.low_bandwidth:
-        parts.append(f"{now:%H:%M} UTC")
+        clocks.append(f"{now:%H:%M} UTC")
         local = now.astimezone()
         if local.utcoffset() and width >= 60:
-            parts.append(f"{local:%H:%M} local")
-    return styled(" · ".join(parts) + " ", look.banner if view.production else look.text)
+            clocks.append(f"{local:%H:%M} local")
+    access = _access(view, now)
+    others = " · ".join([access, *clocks])
+    operator = cut(clean(view.operator), max(_OPERATOR_CELLS, room - cell_len(others) - 6))
+    words = " · ".join([access, *([operator] if width >= 60 else []), *clocks])
+    return styled(f"{words} ", look.banner if view.production else look.text)
 
 
 def _access(view: View, now: datetime) -> str:

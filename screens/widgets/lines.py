@@ -13,6 +13,11 @@ from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
+from console.domain.sparks import LEVELS
+from screens.terminal import Terminal
+
+_NO_SPARKS = str.maketrans(dict.fromkeys(LEVELS, " "))
+
 
 class Later:
     """
@@ -70,7 +75,7 @@ class Lines(ScrollView):
     @property
     def plain(self) -> str:
         """What is shown, as plain text, for tests and for copying."""
-        return "\n".join(made(line).plain.rstrip() for line in self._lines)
+        return "\n".join(self._drawn(line).plain.rstrip() for line in self._lines)
 
     @property
     def more_below(self) -> bool:
@@ -92,14 +97,22 @@ class Lines(ScrollView):
         elif changed:
             self.refresh(*changed)
 
+    def _drawn(self, line: Text | Later) -> Text:
+        """Return *line* as it is drawn here: where every byte counts without sparklines."""
+        text = made(line)
+        terminal = getattr(self.app, "terminal", None)
+        if isinstance(terminal, Terminal) and terminal.low_bandwidth:
+            text.plain = text.plain.translate(_NO_SPARKS)
+        return text
+
     def _difference(
         self, y: int, old: Text | Later | None, new: Text | Later | None
     ) -> Region | None:
         row = y - self.scroll_offset.y
         if not 0 <= row < self.size.height:
             return None
-        before = None if old is None else made(old)
-        after = None if new is None else made(new)
+        before = None if old is None else self._drawn(old)
+        after = None if new is None else self._drawn(new)
         if before is not None and after is not None and _same(before, after):
             return None
         first, last = _changed_span(before, after)
@@ -121,7 +134,7 @@ class Lines(ScrollView):
         width = self.size.width
         if index >= len(self._lines):
             return Strip.blank(width, self.rich_style)
-        strip = Strip(made(self._lines[index]).render(self.app.console))
+        strip = Strip(self._drawn(self._lines[index]).render(self.app.console))
         return strip.adjust_cell_length(width).apply_style(self.rich_style)
 
     def on_resize(self, event: Resize) -> None:

@@ -836,7 +836,8 @@ class FakeEngine:
     def means(
         self, names: Collection[str], seconds: float, count: int
     ) -> dict[str, tuple[float | None, ...]]:
-        return {name: self.trends[name] for name in names if name in self.trends}
+        known = self.trends | self.means_of
+        return {name: known[name] for name in names if name in known}
 
     def happened(self, seconds: float, service: str | None = None) -> list[Happening]:
         since = self.clock.now() - timedelta(seconds=seconds)

@@ -1,0 +1,60 @@
+"""The header at both widths: nothing of what must not be overlooked gives way."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from console.engine import Access
+from screens.look import look_of
+from screens.terminal import Terminal
+from screens.view import View
+from screens.widgets.header import header_lines
+from tests.fakes import engine as scripted
+from tests.fakes.engine import NOW
+from tests.interface.conftest import OpenDesk
+
+LOOK = look_of("dark")
+FAR = "firstname.lastname-oncall (ssh 2001:db8::7)"
+
+
+def drawn(view: View, width: int, seconds: float = 0) -> list[str]:
+    lines = header_lines(view, LOOK, NOW + timedelta(seconds=seconds), "Overview", width)
+    assert all(line.cell_len <= width for line in lines)
+    return [line.plain for line in lines]
+
+
+@pytest.mark.parametrize("width", [80, 120, 160])
+@pytest.mark.parametrize("operator", ["ana", "ana (ssh 192.0.2.7)", FAR])
+@pytest.mark.parametrize("write", [True, False])
+def test_all_is_there_at_every_width(width: int, operator: str, write: bool) -> None:
+    picture = replace(scripted.production(scripted.unfinished()), release="v1.14.20")
+    until = NOW + timedelta(minutes=14, seconds=20) if write else None
+    view = View("production", True, operator, snapshot=picture, access=Access(write, until))
+    first, _, *notices = drawn(view, width, seconds=8)
+    for words in (
+        "PRODUCTION", "v1.14.20", "compose", "WRITE 15m" if write else "READ-ONLY", operator[:7],
+        "03:12 UTC", "04:12 local",
+    ):  # fmt: skip
+        assert words in first
+    told = "\n".join(notices)
+    for words in ("picture is 5s old", "scale INTERRUPTED", "P1 incident", "open 21m"):
+        assert words in told
+    if width == 160:
+        assert operator in first
+
+
+async def test_low_bandwidth_has_neither_clock_nor_sparkline(open_desk: OpenDesk) -> None:
+    sparing = Terminal(slow=True, low_bandwidth=True)
+    async with open_desk(scripted.normal(), size=(160, 48), terminal=sparing) as desk:
+        desk.engine.history = {
+            name: [(NOW - timedelta(seconds=n), float(n % 7)) for n in range(900, 0, -5)]
+            for name in ("request_rate", "error_ratio", "p95_seconds", "host_cpu_ratio")
+        }
+        for key in ("v", "m"):
+            await desk.press(key)
+            await desk.sees("dev")
+            assert not set(desk.text) & set("▁▂▃▄▅▆▇█")
+            assert "UTC" not in desk.header
