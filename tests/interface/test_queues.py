@@ -103,9 +103,12 @@ async def test_many_queues_are_walked_through_and_seen(open_desk: OpenDesk) -> N
         await desk.press("t", *["down"] * 39)
         await desk.sees("› queue-39")
         body = desk.screen.lines
-        height = body.size.height
-        rows = [body.render_line(y).text for y in range(height)]
-        assert any(row.startswith("› queue-39") for row in rows)
+
+        def seen() -> bool:
+            rows = [body.render_line(y).text for y in range(body.size.height)]
+            return any(row.startswith("› queue-39") for row in rows)
+
+        await desk.until(seen, "the last queue in sight")
 
 
 async def test_hostile_queues_are_drawn_harmless(open_desk: OpenDesk) -> None:
