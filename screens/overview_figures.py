@@ -149,7 +149,23 @@ def figure_lines(view: View, snapshot: Snapshot, look: Look, width: int) -> list
         _figures("Requests", requests, look, width),
         _figures("Stores", stores, look, width),
         _figures("Host", host, look, width),
+        *_gpus(snapshot, look, width),
     ]
+
+
+def _gpus(snapshot: Snapshot, look: Look, width: int) -> list[Text]:
+    """Return a line for each graphics processor; none where there is none."""
+    lines = []
+    for gpu in snapshot.host.gpus if snapshot.host is not None else ():
+        used, most = gpu.memory_used_bytes, gpu.memory_bytes
+        full = _tight(used / most if used is not None and most else None)
+        figures = [
+            (clean(gpu.name, 40), False),
+            (percent(gpu.used_ratio), False),
+            (f"memory {size(used)}/{size(most)}", full),
+        ]
+        lines.append(_figures("GPU", figures, look, width))
+    return lines
 
 
 def _tight(ratio: float | None) -> bool:

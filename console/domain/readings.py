@@ -138,8 +138,18 @@ class DatabaseReading:
 
 
 @dataclass(frozen=True, slots=True)
+class Gpu:
+    """A graphics processor: its use 0–1, its memory; None is unknown."""
+
+    name: str
+    used_ratio: float | None
+    memory_used_bytes: int | None
+    memory_bytes: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class HostReading:
-    """The host: used shares 0–1, and what is left in bytes."""
+    """The host: used shares 0–1, and what is left in bytes; its GPUs, where there are any."""
 
     cpu_ratio: float | None
     memory_ratio: float
@@ -147,6 +157,7 @@ class HostReading:
     cores: int
     memory_available_bytes: int
     disk_free_bytes: int
+    gpus: tuple[Gpu, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from pathlib import Path
 from console.domain.readings import HostReading
 from console.domain.services import Topology
 from console.errors import Unreachable
+from console.sources.gpu import GpuReader
 
 
 class HostSource:
@@ -25,6 +26,7 @@ class HostSource:
     def __init__(self, state: Path) -> None:
         self._state = state
         self._asked_before = False
+        self._gpus = GpuReader()
 
     def read(self, topology: Topology | None) -> HostReading:
         """Return what is used; processor use is unknown the first time."""
@@ -47,6 +49,7 @@ class HostSource:
             cores=os.cpu_count() or 1,
             memory_available_bytes=memory.available,
             disk_free_bytes=disk.free,
+            gpus=self._gpus.read(),
         )
 
     def _existing(self) -> Path:
