@@ -11,7 +11,7 @@ from console.cli.figures import clock_time
 from console.cli.main import Commands, Invocation, add_command
 from console.cli.queues import queue_report, with_verdicts
 from console.cli.status_lines import status_lines
-from console.domain.differences import differences
+from console.domain.differences import happenings
 from console.domain.readings import SourceState
 from console.domain.snapshot import SCHEMA_VERSION, Snapshot
 from console.domain.text import plain_text
@@ -97,7 +97,9 @@ def run_watch(call: Invocation) -> int:
             present = engine.snapshot()
             if present.taken_at <= seen.taken_at:
                 continue
-            _say(call, present, differences(seen, present))
+            for one in happenings(seen, present):
+                told = {"kind": one.kind.value, "subject": one.subject, "grave": one.grave}
+                _say(call, present, [one.words], **told)
             seen = present
     finally:
         engine.close()
@@ -148,13 +150,19 @@ def _present(snapshot: Snapshot) -> list[str]:
     ]
     lines += [f"alert {a.name} {a.state.value}: {a.summary}" for a in snapshot.alerts]
     lines += [f"source {s.name} {s.state.value}: {s.error}" for s in snapshot.sources if s.troubled]
+    lines += [f"{s.name} drifts: {drift.what}" for s in snapshot.services for drift in s.drift]
+    if snapshot.operation is not None:
+        operation = snapshot.operation
+        lines.append(f"operation {operation.verb} {operation.id}: {operation.state.value}")
+    if snapshot.maintenance:
+        lines.append("maintenance on")
     return lines
 
 
-def _say(call: Invocation, snapshot: Snapshot, lines: list[str]) -> None:
+def _say(call: Invocation, snapshot: Snapshot, lines: list[str], **more: object) -> None:
     for line in lines:
         if call.json:
             told = {"at": snapshot.taken_at.isoformat(), "overall": snapshot.overall.value}
-            print(json.dumps({**told, "change": line}, ensure_ascii=False), flush=True)
+            print(json.dumps({**told, "change": line, **more}, ensure_ascii=False), flush=True)
         else:
             print(f"{clock_time(snapshot.taken_at)} {plain_text(line)}", flush=True)

@@ -436,6 +436,30 @@ class TestCommand:
         assert told[0].endswith("killed by SIGKILL")
 
 
+def test_watch_tells_programs_what_each_change_is_about(
+    bench: Bench, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks = iter(range(100))
+
+    def sleep(_: float) -> None:
+        look = next(looks)
+        if look == 2:
+            bench.runtime.crash("app-1")
+        if look == 6:
+            raise KeyboardInterrupt
+        bench.engine.collector.collect()
+
+    monkeypatch.setattr(bench.engine.clock, "sleep", sleep)
+
+    assert bench.run("watch", "--json") == 130
+
+    told = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert told[0]["change"].startswith("overall")
+    crash = next(one for one in told if one.get("subject") == "app-1")
+    assert (crash["kind"], crash["grave"]) == ("replica", True)
+    assert "killed by SIGKILL" in crash["change"]
+
+
 def test_a_status_from_the_picture_loads_no_vendor(tmp_path: Path) -> None:
     lock = AgentLock(tmp_path)
     assert lock.take()

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from console.domain.description import ReplicaDescription, ServiceDescription, variables_of
+from console.runtimes.embedded.child import fill
 from console.runtimes.embedded.drift import drift_of
 from console.runtimes.embedded.layout import Layout
 from console.runtimes.embedded.processes import is_alive
@@ -49,13 +50,14 @@ def _replica(
 ) -> ReplicaDescription:
     program = spec.program
     running = _running(record)
+    names = {"replica": name, "shared_fd": "SHARED", "private_fd": "OWN"}
     ports = record.ports if record is not None else {}
     mounts = [f"{program.directory} ← its working directory"]
     if program.exclusive_directory:
         mounts.append(f"{program.exclusive_directory} ← its data, of one process at a time")
     return ReplicaDescription(
         name=name,
-        command=shlex.join([*program.wrapper, *program.command]),
+        command=shlex.join([*program.wrapper, *(fill(word, names) for word in program.command)]),
         addresses=tuple(
             f"{LOOPBACK}:{port} ({'its own' if kind == 'private' else 'of all replicas'})"
             for kind, port in sorted(ports.items())
