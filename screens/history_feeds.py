@@ -28,6 +28,8 @@ MAIN_TRENDS = (
     "host_memory_ratio",
     "host_disk_ratio",
 )
+#: Figures of each queue that are.
+QUEUE_TRENDS = ("depth", "arrived_per_second", "completed_per_second")
 
 
 class TrendFeed(Feed):
@@ -61,6 +63,7 @@ def trend_names(picture: Snapshot) -> list[str]:
     return [
         *MAIN_TRENDS,
         *(f"service.{s.name}.{f}" for s in picture.services for f in ("cpu_ratio", "memory_bytes")),
+        *(f"queue.{q.name}.{f}" for q in picture.queues for f in QUEUE_TRENDS),
     ]
 
 

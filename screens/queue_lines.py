@@ -11,10 +11,8 @@ from console.domain.policy import Policy
 from console.domain.queues import Queue
 from console.domain.services import Health, Replica, ReplicaState, Service
 from console.domain.snapshot import Snapshot
-from console.domain.sparks import spark
 from screens.look import Look
 from screens.overview_figures import wait_words
-from screens.queue_trends import TREND_CELLS, Trends
 from screens.rendering import (
     UNKNOWN,
     age,
@@ -43,7 +41,6 @@ def queue_section(
     queue: Queue,
     view: View,
     policy: Policy,
-    trends: Trends,
     look: Look,
     now: datetime,
     *,
@@ -56,7 +53,6 @@ def queue_section(
         queue: The queue.
         view: With the picture it is of.
         policy: How many workers there may be.
-        trends: How the queues went lately, by name of the figure.
         look: Styles.
         now: The time.
         here: Whether it is the selected one.
@@ -71,8 +67,7 @@ def queue_section(
     if queue.depth:
         lines.append(styled(f"     {wait_words(queue)}", look.text))
     lines.append(styled(f"     {_flow(queue)}", look.text if queue.depth else look.dim))
-    if not view.low_bandwidth:
-        lines += _trends(queue, trends, look)
+    lines += _trends(queue, view, look)
     for service in services:
         lines += _workers(service, look, now)
     if not services:
@@ -106,7 +101,7 @@ def _flow(queue: Queue) -> str:
     return ", ".join(parts)
 
 
-def _trends(queue: Queue, trends: Trends, look: Look) -> list[Text]:
+def _trends(queue: Queue, view: View, look: Look) -> list[Text]:
     """Return how it went lately, nothing where nothing is known of that."""
     line = Text("     ")
     for label, name in (
@@ -114,10 +109,8 @@ def _trends(queue: Queue, trends: Trends, look: Look) -> list[Text]:
         ("in", "arrived_per_second"),
         ("out", "completed_per_second"),
     ):
-        values = trends.get(f"queue.{queue.name}.{name}", ())
-        if any(value is not None for value in values):
-            line.append(f"{label} ", look.dim).append(spark(values, TREND_CELLS), look.accent)
-            line.append("  ")
+        if bars := view.trend(f"queue.{queue.name}.{name}"):
+            line.append(f"{label} ", look.dim).append(bars, look.accent).append("  ")
     return [line.append("last 30 min", look.dim)] if line.plain.strip() else []
 
 

@@ -17,7 +17,6 @@ from screens.look import Look
 from screens.overview_figures import queue_lines
 from screens.overview_lines import unseen_lines
 from screens.queue_lines import queue_section, services_of
-from screens.queue_trends import QueueTrendsFeed, QueueTrendsRead, Trends
 from screens.rendering import clean, styled
 from screens.view import View
 
@@ -34,28 +33,6 @@ class QueuesScreen(FilteredScreen):
         super().__init__()
         self.selected: str | None = None
         self._sections: dict[str, tuple[int, int]] = {}
-        self._trends: Trends = {}
-        self._feed: QueueTrendsFeed | None = None
-
-    def entered(self) -> None:
-        """Begin to read how the queues went."""
-        self._feed = QueueTrendsFeed(self, self.engine)
-        self._name_queues()
-        self._feed.start()
-
-    def left(self) -> None:
-        """Stop reading it."""
-        if self._feed is not None:
-            self._feed.stop()
-
-    def on_queue_trends_read(self, message: QueueTrendsRead) -> None:
-        """Draw how they went."""
-        self._trends = message.trends
-        self.redraw()
-
-    def _name_queues(self) -> None:
-        if self._feed is not None and self.view.snapshot is not None:
-            self._feed.queues = tuple(queue.name for queue in self.view.snapshot.queues)
 
     # Drawing -----------------------------------------------------------------
 
@@ -72,7 +49,6 @@ class QueuesScreen(FilteredScreen):
 
     def _page(self, snapshot: Snapshot) -> list[Text]:
         width, look = self.app.size.width, self.look
-        self._name_queues()
         queues = self._queues()
         if queues and self.selected not in {queue.name for queue in queues}:
             self.selected = queues[0].name
@@ -84,9 +60,7 @@ class QueuesScreen(FilteredScreen):
         self._sections = {}
         for queue in queues:
             here = queue.name == self.selected
-            section = queue_section(
-                queue, self.view, policy, self._trends, look, self.now, here=here
-            )
+            section = queue_section(queue, self.view, policy, look, self.now, here=here)
             lines.append(Text())
             self._sections[queue.name] = (len(lines), len(lines) + len(section) - 1)
             lines += section

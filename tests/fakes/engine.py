@@ -836,7 +836,7 @@ class FakeEngine:
     def means(
         self, names: Collection[str], seconds: float, count: int
     ) -> dict[str, tuple[float | None, ...]]:
-        known = self.trends | self.means_of
+        known = self.trends
         return {name: known[name] for name in names if name in known}
 
     def happened(self, seconds: float, service: str | None = None) -> list[Happening]:

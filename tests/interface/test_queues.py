@@ -32,14 +32,16 @@ async def test_queues_say_whether_and_when_they_drain(open_desk: OpenDesk) -> No
 
 
 async def test_how_it_went_lately_is_drawn_and_unknown_is_a_gap(open_desk: OpenDesk) -> None:
-    async with open_desk(scripted.normal()) as desk:
-        desk.engine.trends = {
-            "queue.llm.depth": (None, *range(11)),
-            "queue.llm.arrived_per_second": (0.5,) * 12,
-            "queue.rl.depth": (None,) * 12,
-        }
+    engine = scripted.FakeEngine(scripted.normal())
+    engine.recalled = scripted.normal()
+    engine.trends = {
+        "queue.llm.depth": (None, *range(11)),
+        "queue.llm.arrived_per_second": (0.5,) * 12,
+        "queue.rl.depth": (None,) * 12,
+    }
+    async with open_desk(None, engine=engine) as desk:
         await desk.press("t")
-        await desk.sees("waiting  ▁▁▂▃▄▅▅▆▇██  in ████████████  last 30 min")
+        await desk.sees("waiting  ▁▁▂▃▄▄▅▆▇██  in ████████████  last 30 min")
         assert desk.text.count("last 30 min") == 1
 
 
