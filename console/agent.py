@@ -22,10 +22,11 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol
 
-from console.capabilities import StartsStack
+from console.capabilities import StartsStack, TellsEvents
 from console.collector import Collector
 from console.domain.decisions import Decision
 from console.domain.differences import happenings, significant
+from console.domain.happenings import Happening, Kind
 from console.domain.operations import Actor
 from console.domain.snapshot import AgentState, Snapshot
 from console.duties.autoscale import ACTOR_NAME, AutoscaleDuty
@@ -137,6 +138,13 @@ class Agent:
 
     def _tell(self, snapshot: Snapshot) -> None:
         """Keep what happened since the last picture in which everything had been asked."""
+        runtime = self._runtime
+        if isinstance(runtime, TellsEvents) and (events := runtime.events()):
+            told = [
+                Happening(e.at, Kind.RUNTIME, e.replica, f"{e.replica} {e.words}", e.grave)
+                for e in events
+            ]
+            self._duty("happenings", lambda: self._history.note(told))
         if any(s.age_seconds is None and s.error is None for s in snapshot.sources):
             return
         before, self._told = self._told, snapshot

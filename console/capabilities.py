@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
-from console.domain.description import ServiceDescription
+from console.domain.description import RuntimeEvent, ServiceDescription
 from console.domain.leftovers import Leftover
 from console.domain.services import Limits, Role
 from console.domain.tunables import LimitSettings, Setting
@@ -163,6 +163,14 @@ class Describes(Protocol):
             UsageError: If there is no such service.
             Unreachable: If it does not answer in time.
         """
+
+
+@runtime_checkable
+class TellsEvents(Protocol):
+    """Capability: tell what happened, as it happens; for the one who keeps it, the agent."""
+
+    def events(self) -> tuple[RuntimeEvent, ...]:
+        """Return what happened since the last call, the oldest first; never waits."""
 
 
 @runtime_checkable

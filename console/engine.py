@@ -18,7 +18,7 @@ from console.domain.alerting import RULES
 from console.domain.alerts import Silence
 from console.domain.audit import AuditVerdict
 from console.domain.description import ServiceDescription
-from console.domain.happenings import Happening, concerning, merged
+from console.domain.happenings import Happening, Kind, concerning, merged
 from console.domain.lifecycle import ACTIVE, busy_with
 from console.domain.measures import MeasuredRange
 from console.domain.operations import Actor, Change, Operation, OperationState, StepEvent
@@ -229,7 +229,10 @@ class Engine:
         except ConsoleError:
             changes, operations = [], []
         found = merged(self._history.happened(seconds), changes, operations)
-        return found if service is None else concerning(found, service)
+        if service is not None:
+            return concerning(found, service)
+        # What it did to the replicas is told anyway; the engine's own words are for who asks why.
+        return [one for one in found if one.kind is not Kind.RUNTIME]
 
     def measured(self, seconds: float) -> MeasuredRange:
         """Return every figure over the last *seconds*; see :class:`Measuring`."""

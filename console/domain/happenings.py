@@ -23,6 +23,7 @@ class Kind(StrEnum):
     ALERT = "alert"
     INCIDENT = "incident"
     SOURCE = "source"
+    RUNTIME = "runtime"
     OPERATION = "operation"
     CHANGE = "change"
 

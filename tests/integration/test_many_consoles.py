@@ -185,6 +185,14 @@ def test_what_a_person_changes_behind_the_console_is_told_and_mended(tmp_path: P
 
         runtime.start_replica("web", "web-3", {})
         wait_for(lambda: drift() == [], 30, "what we start drifts")
+        heard: list[tuple[str, str]] = []
+
+        def hears() -> bool:
+            events = runtime.events()  # type: ignore[attr-defined]
+            heard.extend((event.replica, event.words) for event in events)
+            return ("web-3", "started") in heard
+
+        wait_for(hears, 30, "nothing is heard of web-3")
         docker("compose", "--project-name", made_name(file), "--file", str(file), "up", "--detach")
         assert told("web-3 is recorded and is not there") == "fragrance start --detach"
         runtime.bring_up(lambda _: None)  # which is what that command does
@@ -194,8 +202,6 @@ def test_what_a_person_changes_behind_the_console_is_told_and_mended(tmp_path: P
         told(f"runs an image that {image} no longer means")
         docker("tag", "fragrance-base-python:local", image)
         wait_for(lambda: drift() == [], 30, "the old image is meant again")
-        events = runtime.describe("web").events  # type: ignore[attr-defined]
-        assert any(event.replica == "web-3" and event.words == "started" for event in events)
     finally:
         made.remove()
         docker("rmi", image)

@@ -11,6 +11,7 @@ from console.domain.services import Limits
 from console.runtimes.compose.containers import parse_container
 from console.runtimes.compose.desired import Desired, Leaving
 from console.runtimes.compose.drift import drifts
+from console.runtimes.compose.event_words import event_of
 from console.runtimes.compose.model import Model, parse_model
 from console.runtimes.compose.project import ComposeProject
 
@@ -157,3 +158,24 @@ def test_a_digest_gives_no_value_back() -> None:
     assert all(len(digest) == 8 for digest in marks.values())
     assert "environment QUIET" not in marks
     assert model().services[0].limits == Limits(1.5, 1024**3)
+
+
+@pytest.mark.parametrize(
+    ("action", "attributes", "words", "grave"),
+    [
+        ("start", {}, "started", False),
+        ("die", {"exitCode": "137"}, "ended: killed by SIGKILL", True),
+        ("die", {"exitCode": "0"}, "ended: exited with 0", False),
+        ("oom", {}, "out of memory: the kernel kills", True),
+        ("kill", {"signal": "15"}, "was sent signal 15", False),
+        ("health_status: unhealthy", {}, "its health check says unhealthy", True),
+        ("update", {}, "its limits were changed", False),
+    ],
+)
+def test_events_of_the_engine_are_told_in_words(
+    action: str, attributes: dict[str, str], words: str, grave: bool
+) -> None:
+    actor = {"Attributes": {"name": "p-app-1", **attributes}}
+    told = event_of({"Action": action, "Actor": actor, "time": 1_700_000_000}, "p")
+    assert (told.replica, told.words, told.grave) == ("app-1", words, grave)
+    assert told.at.year == 2023

@@ -142,3 +142,12 @@ def test_the_worst_is_marked_grave() -> None:
     llm = next(one for one in found if one.subject == "worker-llm")
     assert llm.grave
     assert Health.UNHEALTHY.value in llm.words
+
+
+def test_the_words_of_the_engine_are_for_who_asks_why(bench: Bench) -> None:
+    now = datetime.now(UTC)
+    history = HistoryStore(bench.settings.state, bench.engine.clock)
+    history.note([Happening(now, Kind.RUNTIME, "app-1", "app-1 out of memory", True)])
+    history.close()
+    assert bench.engine.happened(60) == []
+    assert [one.words for one in bench.engine.happened(60, "app")] == ["app-1 out of memory"]

@@ -6,7 +6,6 @@ import shlex
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +22,11 @@ from console.domain.secrecy import why_hidden
 from console.domain.services import Drift
 from console.domain.text import plain_text
 from console.errors import ConsoleError
-from console.runtimes.compose.containers import SERVICE_LABEL, Container, exit_words, parse_time
+from console.runtimes.compose.containers import SERVICE_LABEL, Container, parse_time
 from console.runtimes.compose.daemon import PROJECT_LABEL, Daemon
 from console.runtimes.compose.desired import Desired
 from console.runtimes.compose.drift import HASH_LABEL, drift_of
+from console.runtimes.compose.event_words import event_of
 from console.runtimes.compose.events import EVENTS
 from console.runtimes.compose.marks import differing, environment_of, unescaped
 from console.runtimes.compose.model import Model, ServiceModel
@@ -40,20 +40,6 @@ OUTPUT_LIMIT = 1000
 SHORT_ID = 12
 #: A secret file is read as far as this: nothing longer stands in a variable.
 SECRET_BYTES = 4096
-
-_WORDS = {
-    "create": "made",
-    "start": "started",
-    "restart": "restarted",
-    "stop": "stopped",
-    "oom": "out of memory: the kernel kills",
-    "pause": "paused",
-    "unpause": "goes on after a pause",
-    "destroy": "removed",
-    "rename": "renamed",
-    "update": "its limits were changed",
-}
-_GRAVE = frozenset({"oom"})
 
 
 def describe(
@@ -186,28 +172,8 @@ def _events(daemon: Daemon, model: Model, service: ServiceModel) -> tuple[Runtim
         )
     except ConsoleError:
         return ()  # the rest is worth telling without them
-    told = [_event(event, model.name) for event in events]
+    told = [event_of(event, model.name) for event in events]
     return tuple(reversed(told[-MOST_EVENTS:]))
-
-
-def _event(event: Mapping[str, Any], project: str) -> RuntimeEvent:
-    attributes = (event.get("Actor") or {}).get("Attributes") or {}
-    action, _, detail = str(event.get("Action") or "").partition(": ")
-    words, grave = _WORDS.get(action, action), action in _GRAVE
-    if action == "die":
-        code = str(attributes.get("exitCode") or "0")
-        words = f"ended: {exit_words(int(code) if code.isdecimal() else 0, out_of_memory=False)}"
-        grave = code != "0"
-    elif action == "kill":
-        words = f"was sent signal {attributes.get('signal', '?')}"
-    elif action == "health_status":
-        words, grave = f"its health check says {detail}", detail == "unhealthy"
-    return RuntimeEvent(
-        at=datetime.fromtimestamp(int(event.get("time") or 0), UTC),
-        replica=str(attributes.get("name") or "").removeprefix(f"{project}-"),
-        words=plain_text(words, 200),
-        grave=grave,
-    )
 
 
 # Drift ---------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -31,6 +32,8 @@ EVENTS = (
     "update",
     "health_status",
 )
+#: Of those that nobody has asked for yet.
+MOST_KEPT = 500
 FIRST_PAUSE_SECONDS = 0.2
 LONGEST_PAUSE_SECONDS = 5.0
 
@@ -54,6 +57,7 @@ class Watcher:
         self._connected = False
         self._version = self._seen = 0
         self._out_of_memory: set[str] = set()
+        self._told: deque[Mapping[str, Any]] = deque(maxlen=MOST_KEPT)
 
     @property
     def connected(self) -> bool:
@@ -113,7 +117,15 @@ class Watcher:
         except (OSError, ValueError) as error:
             raise self._daemon.unreachable(error) from error
 
+    def taken(self) -> list[Mapping[str, Any]]:
+        """Return the events received since the last call, as the engine sent them."""
+        events = []
+        while self._told:
+            events.append(self._told.popleft())
+        return events
+
     def _take(self, event: Mapping[str, Any]) -> None:
+        self._told.append(event)
         container = str(event.get("id") or (event.get("Actor") or {}).get("ID") or "")
         action = str(event.get("Action", ""))
         if action == "oom":

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from urllib.parse import quote
 
-from console.domain.description import ServiceDescription
+from console.domain.description import RuntimeEvent, ServiceDescription
 from console.domain.services import Limits, ReplicaStats, Role, Topology
 from console.domain.tunables import LimitSettings, Setting
 from console.errors import ConsoleError, Unreachable, UsageError
@@ -137,6 +137,13 @@ class ComposeRuntime(ProductImages, KeepsLogFiles):
         own = [c for c in self._table.read(model.name) if c.service == service]
         desired = self._desired.read() if self._desired.wanted_up() else None
         return describe(self._project, self._daemon, model, found, own, desired)
+
+    def events(self) -> tuple[RuntimeEvent, ...]:
+        """Return what the engine has told since the last call."""
+        from console.runtimes.compose.event_words import event_of
+
+        taken = self._watcher.taken()
+        return tuple(event_of(event, self._model.read().name) for event in taken)
 
     def wait_for_change(self, timeout_seconds: float) -> bool:
         """Block until something happened to a container since the last call."""
