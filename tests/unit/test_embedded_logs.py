@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 from datetime import UTC, datetime
 from itertools import islice
@@ -234,3 +235,14 @@ def test_a_readable_line_keeps_what_was_written(tmp_path: Path) -> None:
         ("done n=3", '{"event": "done", "n": 3}'),
         ("plain", None),
     ]
+
+
+def test_a_follower_that_was_stopped_midway_keeps_no_log_growing(tmp_path: Path) -> None:
+    log = tmp_path / "app-1.log"
+    log.write_bytes(b"x" * 150)
+    with log.open("rb") as stopped:
+        fcntl.flock(stopped, fcntl.LOCK_SH)
+        assert not rotate_if_large(log, maximum_bytes=100)
+        log.write_bytes(b"x" * 250)
+        assert rotate_if_large(log, maximum_bytes=100)
+    assert log.stat().st_size == 0

@@ -32,7 +32,7 @@ def rotated(path: Path, number: int) -> Path:
 
 def rotate_if_large(path: Path, maximum_bytes: int = MAXIMUM_BYTES, kept: int = KEPT) -> bool:
     """
-    Move the content of *path* into ``.1`` when it is too large; True if it was.
+    Move the content of *path* into ``.1`` when it is too large; True if it was moved.
 
     What is written between the last byte copied and the cut is lost: the copy
     is repeated until it has caught up, which leaves microseconds.
@@ -47,8 +47,13 @@ def rotate_if_large(path: Path, maximum_bytes: int = MAXIMUM_BYTES, kept: int = 
     except FileNotFoundError:
         return False
     with path.open("r+b") as source:
-        # Who follows must not look at files that are being moved; gone with this process.
-        fcntl.flock(source, fcntl.LOCK_EX)
+        # Who follows must not look at files that are being moved.  It holds its lock for
+        # milliseconds; one that was stopped meanwhile must not keep the log growing.
+        try:
+            fcntl.flock(source, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if os.fstat(source.fileno()).st_size <= 2 * maximum_bytes:
+                return False
         for number in range(kept, 1, -1):
             older = rotated(path, number - 1)
             if older.exists():
