@@ -74,6 +74,9 @@ def test_with_a_filter_the_search_goes_further_back_than_the_tail(
         (["--level", "warn"], ["line 0", "line 5", "loading"]),
         (["--errors", "--grep", "5"], ["line 5"]),
         (["--since", "3m30s"], ["line 7", "line 8", "line 9", "loading"]),
+        (["--until", "7m30s"], ["line 0", "line 1", "line 2"]),
+        (["app-1", "--grep", "LINE", "--until", "8m30s"], []),
+        (["app-1", "--grep", "5", "-C", "1"], ["line 4", "line 5", "line 6"]),
     ],
 )
 def test_filters(bench: Bench, capsys: Captured, options: list[str], wanted: list[str]) -> None:
@@ -102,6 +105,8 @@ def test_json_is_one_object_a_line(bench: Bench, capsys: Captured, now: datetime
         (["--since", "0s"], "is no duration"),
         (["--level", "loud"], "unknown level"),
         (["--tail", "-1"], "makes no sense"),
+        (["-C", "-1"], "makes no sense"),
+        (["--until", "1h", "-f"], "exclude each other"),
         (["nobody"], "there is no service or replica 'nobody'"),
     ],
 )
