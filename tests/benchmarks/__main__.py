@@ -24,7 +24,7 @@ ON_STACK = ("startup", "status", "console", "idle", "death", "scale")
 #: Those that simulate what they need.
 ALONE = ("autoscale", "logs", "keys", "soak", "ssh")
 #: Those that bring what they need themselves; they need a Docker Engine.
-ON_ENGINE = ("images", "containers", "operating")
+ON_ENGINE = ("images", "containers", "deaths", "operating")
 
 
 def main() -> int:
