@@ -84,7 +84,7 @@ def fitted_limits(
     if wanted > budget:
         sizes = _shrunk(budget, counts, asked)
         progress(
-            f"memory limits of {_gib(wanted)} in all do not fit a host of {_gib(memory_mib)}, lowered to: "
+            f"memory limits of {_gib(wanted)} do not fit a host of {_gib(memory_mib)}, lowered: "
             + ", ".join(
                 f"{name.lower().replace('_', '-')} {_gib(size)}" for name, size in sizes.items()
             )
