@@ -10,6 +10,7 @@ and no process left that nobody knows.
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -32,6 +33,7 @@ from tests.stack import wait_for
 World = dict[str, list[tuple[str, bool | None]]]
 #: What tells it.
 LOOKED_AT = ("runtime", "broker")
+EVERY_SECONDS = 0.03
 
 
 @dataclass
@@ -95,9 +97,9 @@ class FaultHarness:
             operation = self.engine.operation(operation_id)
             return None if operation.state in ACTIVE else operation
 
-        operation = wait_for(at_rest, self.seconds, f"{operation_id} did not end")
+        operation = wait_for(at_rest, self.seconds, f"{operation_id} did not end", EVERY_SECONDS)
         assert operation is not None
-        wait_for(self._lock_is_free, 10, "the lock is held without a runner")
+        wait_for(self._lock_is_free, 10, "the lock is held without a runner", EVERY_SECONDS)
         return operation
 
     def _lock_is_free(self) -> bool:
@@ -111,7 +113,8 @@ class FaultHarness:
             for service in snapshot.services
         }
         replicas = [r for s in snapshot.services for r in s.replicas]
-        told = [f"{r.name} {r.limits}" for r in replicas]
+        told = [f"{r.name} {r.limits} {r.route}" for r in replicas]
+        told.append(f"maintenance {snapshot.maintenance}")
         told += [f"{name}={value}" for name, value in snapshot.settings.items()]
         return {**world, "further": [(text, None) for text in sorted(told + self.told())]}
 
@@ -138,8 +141,7 @@ class FaultHarness:
                 crashed = self._crashed(self.run(self.plan(verb, wish), there), there)
                 self._assert_ended(self.undo(crashed), OperationState.UNDONE)
                 assert self.world() == before, there
-        # There and on, there and back; back and on again, back and on back.
-        return 2 * len(boundaries(first.steps)) + 2 * len(boundaries(first.undo))
+        return 2 * len(boundaries(first.steps)) + len(boundaries(first.undo))
 
     def _crash_on_the_way(
         self,
@@ -161,6 +163,8 @@ class FaultHarness:
             self._assert_ended(operation, OperationState.DONE)
             assert self.world() == after, back
             operation = self._crashed(self.undo(operation, back), back)
+        elif before == after:
+            return  # a restart, say: where it ended is where the next one begins
         self._assert_ended(self.undo(operation), OperationState.UNDONE)
         assert self.world() == before, (there, back)
 
@@ -262,3 +266,10 @@ def _has_parent_among(pid: int, known: set[int | None]) -> bool:
         if pid in known:
             return True
     return False
+
+
+def leave_an_old_log(state: Path) -> None:
+    """Put a log into *state* that was rotated long ago."""
+    log, long_ago = state / "old.log.1", time.time() - 30 * 86400
+    log.write_text("long ago")
+    os.utime(log, (long_ago, long_ago))
