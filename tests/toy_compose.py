@@ -19,12 +19,24 @@ from tests.stack import Stack
 SERVER = """
 import http.server, os, signal, threading, time
 
+under_way = set()
+
 class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     timeout = 80
     def answer(self):
+        if self.path != "/metrics":
+            under_way.add(self)
+        try:
+            self.serve()
+        finally:
+            under_way.discard(self)
+    def serve(self):
         length = int(self.headers.get("Content-Length") or 0)
         body = self.rfile.read(length)
+        if self.path == "/metrics":
+            body = b"# TYPE http_requests_total counter\\nhttp_requests_in_flight %d\\n" % (
+                len(under_way))
         if self.path == "/slow":
             time.sleep(2)
         self.send_response(200)

@@ -84,8 +84,8 @@ def gate_step(
     undoes: str | None = None,
 ) -> Step:
     """Return the step that waits until *replica* is healthy, and stays so for a while."""
-    hold = request.wish.get("hold_seconds")
-    if not isinstance(hold, int | float) or isinstance(hold, bool) or hold < 0:
+    hold = _wished_hold(request)
+    if hold is None:
         hold = HOLD_SECONDS.get(request.snapshot.runtime, DEFAULT_HOLD_SECONDS)
     registered, probed = is_queue_worker(service), _is_probed(service)
     words = "healthy" if probed else "running (nothing tells whether it is healthy)"
@@ -106,6 +106,14 @@ def gate_step(
         timeout_seconds=GATE_TIMEOUT_SECONDS,
         undoes=undoes,
     )
+
+
+def _wished_hold(request: PlanRequest) -> float | None:
+    """Return how long the wish has replicas stay well, None where it does not say."""
+    hold = request.wish.get("hold_seconds")
+    if not isinstance(hold, int | float) or isinstance(hold, bool) or hold < 0:
+        return None
+    return float(hold)
 
 
 def drain_step(
@@ -173,10 +181,12 @@ def route_step(
 ) -> Step:
     """Return the step after which the proxy sends requests to *replica*."""
     assert isinstance(request.runtime, Routes)  # noqa: S101 -- see is_routed
+    wished = _wished_hold(request)
+    hold = ROUTE_HOLD_SECONDS if wished is None else min(wished, ROUTE_HOLD_SECONDS)
     return Step(
         name=name or f"route-{replica}",
         kind="route_replica",
-        arguments={"replica": replica, "hold_seconds": ROUTE_HOLD_SECONDS},
+        arguments={"replica": replica, "hold_seconds": hold},
         command=request.runtime.route_command(replica, member=True),
         risk=Risk.LOW,
         timeout_seconds=ROUTE_TIMEOUT_SECONDS,

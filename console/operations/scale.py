@@ -75,7 +75,7 @@ def plan_scale(request: PlanRequest) -> Plan:
         request: Its wish is ``{"targets": {"worker-llm": 3}}``, with ``gradual``
             (watch between two removals, ``watch_seconds``, and ask a person where the
             figures are not calm then, ``answer_seconds``), ``emergency`` (stop
-            without draining) and ``hold_seconds`` (of the gates) where wanted.
+            without draining) and ``hold_seconds`` (of gates and routes) where wanted.
 
     Returns:
         A plan without steps when everything is already as wished.

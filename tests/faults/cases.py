@@ -20,7 +20,7 @@ CASES: dict[str, list[tuple[str, dict[str, Json]]]] = {
         ("settings", {"values": {"MARK": "new"}, "hold_seconds": 0}),
         ("restart", {"services": ["app-1", "store"], "hold_seconds": 0}),
         ("restart", {"complete": True, "hold_seconds": 0}),
-        ("maintenance", {"on": True, "limit_seconds": 0}),
+        ("maintenance", {"on": True}),
         ("cleanup", {}),
     ],
 }

@@ -22,6 +22,7 @@ import pytest
 from console.domain.lifecycle import ACTIVE
 from console.domain.operations import Operation, OperationState, StepPhase
 from console.domain.plans import Json, Plan, Step
+from console.domain.snapshot import Snapshot
 from console.engine import Engine
 from console.errors import Busy, Interrupted
 from console.journal.liveness import runner_is_alive
@@ -51,7 +52,7 @@ class FaultHarness:
     engine: Engine
     seconds: float = 60.0
     prepare: Callable[[], None] = lambda: None
-    told: Callable[[], list[str]] = list
+    told: Callable[[Snapshot], list[str]] = lambda _: []
 
     def __post_init__(self) -> None:
         self._events_before = 0
@@ -116,7 +117,7 @@ class FaultHarness:
         told = [f"{r.name} {r.limits} {r.route}" for r in replicas]
         told.append(f"maintenance {snapshot.maintenance}")
         told += [f"{name}={value}" for name, value in snapshot.settings.items()]
-        return {**world, "further": [(text, None) for text in sorted(told + self.told())]}
+        return {**world, "further": [(text, None) for text in sorted(told + self.told(snapshot))]}
 
     # The faults --------------------------------------------------------------
 
