@@ -5,21 +5,28 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import tarfile
 import threading
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
 from console.bootstrap import build_engine
+from console.domain.plans import Json, Plan
 from console.settings import load_settings
 from tests.compose_stack import PORTS, SMALL, ComposeStack, docker, free_ports
+from tests.faults.forked_runner import forking
 from tests.faults.harness import FaultHarness
 from tests.stack import Stack, wait_for
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(900)]
+
+TINY = "fragrance-ai-tiny"
 
 
 @pytest.fixture(scope="module")
@@ -281,22 +288,43 @@ def test_a_later_compose_up_recreates_nothing(stack: Stack, containers: ComposeS
         assert [c["Id"] for c in containers.containers(name)] == [c["Id"] for c in old]
 
 
-@pytest.mark.slow
-def test_a_crash_at_every_boundary_of_a_routed_scale_is_survived(stack: Stack) -> None:
-    with closing(build_engine(load_settings(state=str(stack.state)))) as engine:
-        wish = {"targets": {"app": 3}, "hold_seconds": 0}
-        crashes = FaultHarness(engine, seconds=240).crash_everywhere("scale", wish)
-    assert crashes >= 10
-    stack.wait_ready("app", 2, 10)
-    assert stack.replicas("app") == ["app-1", "app-2"]
+class OnlyTheseImages(FaultHarness):
+    """Plans the removal of the test's own images, and of nothing else on this machine."""
+
+    def plan(self, verb: str, wish: dict[str, Json]) -> Plan:
+        plan = super().plan(verb, wish)
+        mine = [s for s in plan.steps if s.arguments.get("image", "").startswith(TINY)]
+        return replace(plan, steps=tuple(mine))
 
 
 @pytest.mark.slow
-def test_a_crash_at_every_boundary_of_maintenance_is_survived(stack: Stack) -> None:
-    with closing(build_engine(load_settings(state=str(stack.state)))) as engine:
-        crashes = FaultHarness(engine, seconds=240).crash_everywhere("maintenance", {"on": True})
-        assert crashes == 10
-        assert engine.collector.collect().maintenance is False
+def test_a_crash_at_every_boundary_of_a_removal_of_images_is_survived(
+    stack: Stack, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("small")
+    with tarfile.open(tmp_path / "empty.tar", "w") as tar:
+        tar.add(tmp_path / "file", "file")
+    names = [f"{TINY}:v0.0.{number}" for number in range(1, 5)]
+
+    def there() -> set[str]:
+        return set(docker("images", "--format", "{{.Repository}}:{{.Tag}}", TINY).split())
+
+    def bring_back() -> None:
+        for name in set(names) - there():
+            docker("import", str(tmp_path / "empty.tar"), name)
+
+    with (
+        closing(build_engine(load_settings(state=str(stack.state)))) as engine,
+        forking(stack.state, "console.bootstrap:build_engine") as forks,
+    ):
+        engine._launch_runner = forks.launch
+        try:
+            harness = OnlyTheseImages(engine, seconds=240, prepare=bring_back)
+            assert harness.crash_everywhere("cleanup", {}) == 8
+            assert there() == set(names[2:]), "what could be gone back to stays"
+        finally:
+            for name in there():
+                docker("rmi", "--force", name)
 
 
 def test_stop_keeps_the_data_and_the_next_start_goes_on_with_it(
