@@ -7,6 +7,7 @@ With ``--json`` one object a line is printed: ``plan``, ``step`` …, ``end``.
 from __future__ import annotations
 
 import json
+import select
 import sys
 import termios
 from collections.abc import Callable
@@ -35,6 +36,8 @@ from console.errors import (
 )
 
 FOLLOW_POLL_SECONDS = 0.15
+#: After how long a signal that came just before a wait is noticed at the latest.
+INTERRUPT_SECONDS = 0.5
 
 #: Words of the contract for the end of an operation; undone and accepted are as asked for.
 OUTCOMES: dict[OperationState, str] = {
@@ -165,12 +168,19 @@ def confirm(call: Invocation, what: str, word: str = "y") -> None:
             file=sys.stderr,
             flush=True,
         )
-        answer = sys.stdin.readline()
+        answer = _typed_line()
     except KeyboardInterrupt:
         print(file=sys.stderr)
         answer = ""
     if answer.strip() != word:
         raise Refused("not confirmed", unchanged="nothing was changed")
+
+
+def _typed_line() -> str:
+    """Return the next line typed; Ctrl-C in the moment before the wait begins counts too."""
+    while not select.select([sys.stdin], [], [], INTERRUPT_SECONDS)[0]:
+        pass  # a signal that came just before a blocking call is only seen between two
+    return sys.stdin.readline()
 
 
 def show_plan(call: Invocation, plan: Plan) -> None:

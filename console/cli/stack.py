@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from console.capabilities import StartsStack
+from console.cli.changing import confirm
 from console.cli.main import SHOW_CONSOLE, Commands, Invocation, add_command, add_console
 from console.domain.lifecycle import ACTIVE, busy_with
 from console.domain.operations import Change
@@ -290,9 +291,7 @@ def _check_stop(call: Invocation, engine: Engine) -> None:
             unchanged="the stack runs on",
             remedy='fragrance stop --yes --reason "…"',
         )
-    print("this stops PRODUCTION; type stop to go on: ", end="", file=sys.stderr, flush=True)
-    if sys.stdin.readline().strip() != "stop":
-        raise Refused("not confirmed", unchanged="the stack runs on")
+    confirm(call, "this stops PRODUCTION", "stop")
 
 
 def _record(engine: Engine, what: str, outcome: str, reason: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from console.capabilities import HasMaintenance
 from console.domain.plans import Observation, Step
+from console.domain.services import ReplicaState, Role
 from console.domain.snapshot import Snapshot
 from console.errors import NotSupported
 from console.ports import Runtime
@@ -65,6 +66,9 @@ class DrainRequests:
         late = limit is not None and (snapshot.taken_at - since).total_seconds() >= float(limit)
         left = f"; left to themselves after {limit:g} s" if late else ""
         source = next((s for s in snapshot.sources if s.name == METRICS_SOURCE), None)
+        apps = [service for service in snapshot.services if service.role is Role.APP]
+        if apps and all(r.state is ReplicaState.EXITED for app in apps for r in app.replicas):
+            return Observation(True, "the application does not run, so no request is under way")
         under_way = snapshot.metrics.requests_in_flight
         if under_way is None or source is None or source.age_seconds is None or source.troubled:
             words = f"requests under way cannot be seen{left}"

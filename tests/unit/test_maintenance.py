@@ -93,6 +93,21 @@ def test_a_figure_of_before_the_page_proves_nothing(bench: Bench) -> None:
     assert seen.holds is True
 
 
+def test_an_application_that_does_not_run_has_no_request_under_way(bench: Bench) -> None:
+    plan = bench.stack.plan("maintenance", {"on": True})
+    bench.stack.page_since = bench.clock.now()
+    bench.stack.in_flight = None
+    drain, look_at = plan.steps[1], bench.runner()._stepper.look_at
+    first, *others = [r.name for r in bench.stack.snapshot().service("app").replicas]
+    for name in others:
+        bench.stack.remove_replica(name, 1)
+    assert look_at(drain, bench.stack.snapshot()).holds is None
+
+    bench.stack.remove_replica(first, 1)
+
+    assert look_at(drain, bench.stack.snapshot()).holds is True
+
+
 def test_a_crash_at_every_boundary_is_survived(bench: Bench) -> None:
     for on in (True, False):
         steps = bench.stack.plan("maintenance", {"on": on}).steps
