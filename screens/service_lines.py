@@ -352,7 +352,7 @@ def _happened(known: Known, look: Look, now: datetime, width: int) -> list[Text]
         if one.kind is not Kind.DRIFT
     ]
     # What the runtime still remembers the agent has kept as well.
-    told = sorted(set(told), key=lambda each: each[0], reverse=True)
+    told = sorted(dict.fromkeys(told), key=lambda each: each[0], reverse=True)
     lines = [Text(), heading("Last events", look, "UTC")]
     for at, words, grave, actor in told[:MOST_HAPPENED]:
         line = put(styled(" "), _moment(at, now), 10, look.dim)
