@@ -158,7 +158,12 @@ def assemble(
         services=services,
         queues=queues,
         metrics=metrics,
-        sources=tuple(observed.status(now) for observed in observations.values()),
+        sources=tuple(
+            observed.status(now)
+            for name, observed in observations.items()
+            # Monitoring may be left out of a stack: then nothing is missing.
+            if not (name == MONITORING and observed.failure is Failure.NOT_CONFIGURED)
+        ),
         alerts=alerts,
         operation=journal.operation if journal is not None else None,
         incident=journal.incident if journal is not None else None,

@@ -467,6 +467,13 @@ class TestFiguresAndSources:
         status = next(s for s in snapshot.sources if s.name == "host")
         assert (status.state, status.age_seconds, status.error) == (SourceState.FAILED, 60, "gone")
 
+    def test_monitoring_that_was_left_out_is_no_gap(self) -> None:
+        without = Observed("prometheus", 5.0, failure=Failure.NOT_CONFIGURED, error="none here")
+        silent = replace(without, failure=Failure.NO_ANSWER)
+
+        assert picture(everything(prometheus=without)).sources == picture(everything()).sources
+        assert "prometheus" in {s.name for s in picture(everything(prometheus=silent)).sources}
+
     def test_but_not_for_ever(self) -> None:
         lost = seen("host", HostReading(0.1, 0.2, 0.3, 2, 1, 1), at=ago(301))
 
