@@ -58,6 +58,8 @@ class SecondEngine:
         with (self.root / "log").open("ab") as log:
             self._process = subprocess.Popen(
                 [
+                    # Without a bridge it takes docker0 away: from a network of its own.
+                    *("unshare", "--net"),
                     *("dockerd", "--host", self.host, "--pidfile", str(self.root / "pid")),
                     *("--data-root", str(self.root / "d"), "--exec-root", str(self.root / "x")),
                     *("--bridge", "none", "--iptables=false", "--ip6tables=false"),

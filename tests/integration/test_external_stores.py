@@ -43,9 +43,8 @@ def servers(tmp_path: Path) -> Iterator[tuple[str, str]]:
     try:
         others.prepare()
         others.compose("up", "--detach", "--wait", "postgres", "redis", timeout=180)
-        host = docker(
-            *("network", "inspect", "bridge", "--format", "{{(index .IPAM.Config 0).Gateway}}")
-        )
+        network, gateway = f"{others.name}_data", "{{(index .IPAM.Config 0).Gateway}}"
+        host = docker("network", "inspect", network, "--format", gateway)
         password, hush = (
             (others.directory / "secrets" / f"{name}_password").read_text()
             for name in ("postgres", "redis")
