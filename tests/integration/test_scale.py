@@ -65,7 +65,7 @@ def test_scaling_up_and_down_loses_no_brief_and_runs_none_twice(stack: Stack) ->
         ("worker-llm=x", 2, "x"),
         ("worker-llm=", 2, "worker-llm"),
         ("worker-llm=11", 3, "10"),
-        ("app=6", 3, "5"),
+        ("app=17", 3, "16"),
         ("app=0", 3, "1"),
         ("postgres=2", 3, "postgres"),
     ],
