@@ -18,6 +18,8 @@ from tests.toy_compose import ToyProject
 
 pytestmark = [pytest.mark.docker, pytest.mark.slow]
 
+#: Fewer crashes than these would mean that a plan has lost steps.
+AT_LEAST = {"scale": 10, "resize": 18, "settings": 18, "maintenance": 10}
 #: What the product's own command does with old checkpoints, as far as a plan can tell.
 CHECKPOINTS = """
 import json, pathlib, sys
@@ -101,6 +103,6 @@ def test_a_crash_at_every_boundary_is_survived(
 
     if wish.get("complete"):  # each of its many crashes stops and starts everything there is
         scale(1)
-    assert harness.crash_everywhere(verb, wish) >= 6
+    assert harness.crash_everywhere(verb, wish) >= AT_LEAST.get(verb, 6)
     if wish.get("complete"):
         scale(2)
