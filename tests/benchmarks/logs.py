@@ -18,7 +18,9 @@ from console.runtimes.embedded.rotation import open_log, rotate_if_large
 from screens.application import ConsoleApp
 from screens.logs import LogsScreen
 from tests.benchmarks.figures import Figure
-from tests.fakes import engine as scripted
+from tests.fakes import pictures
+from tests.fakes.engine import FakeEngine
+from tests.fakes.pictures import NOW
 
 if TYPE_CHECKING:
     from console.engine import Engine
@@ -36,7 +38,7 @@ def measure() -> list[Figure]:
         return [*asyncio.run(_through_the_screen(Path(directory))), *_from_a_file(Path(directory))]
 
 
-class _Bursting(scripted.FakeEngine):
+class _Bursting(FakeEngine):
     """Says a burst of lines once, at the rate that was asked for, then nothing."""
 
     begun_at = 0.0
@@ -48,14 +50,14 @@ class _Bursting(scripted.FakeEngine):
             if number % 1_000 == 0:
                 due = self.begun_at + number / LINES_PER_SECOND
                 time.sleep(max(0.0, due - time.perf_counter()))
-            yield LogLine("app-1", "app", scripted.NOW, "info", TEXT.format(n=number))
+            yield LogLine("app-1", "app", NOW, "info", TEXT.format(n=number))
         while request.follow:
             yield None
             threading.Event().wait(0.02)
 
 
 async def _through_the_screen(state: Path) -> list[Figure]:
-    engine = _Bursting(scripted.normal(), state)
+    engine = _Bursting(pictures.normal(), state)
     app = ConsoleApp(cast("Engine", engine))
     longest, ended = 0.0, False
 

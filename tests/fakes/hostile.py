@@ -12,7 +12,7 @@ from console.domain.readings import SourceState, SourceStatus
 from console.domain.services import Health, Role, Service
 from console.domain.snapshot import Overall, Snapshot
 from console.ports import LogLine
-from tests.fakes.engine import NOW, OPERATION_ID, failed, replica, service
+from tests.fakes.pictures import NOW, OPERATION_ID, failed, replica, service
 
 #: Each would do something if it reached a terminal or were taken for markup.
 TEXTS = (

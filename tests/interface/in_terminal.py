@@ -180,9 +180,10 @@ def count_keys() -> None:
 
 def main(scene: str) -> int:
     from screens.app import open_console
-    from tests.fakes import engine as scripted
+    from tests.fakes import pictures
+    from tests.fakes.engine import FakeEngine
 
-    class Ticking(scripted.FakeEngine):
+    class Ticking(FakeEngine):
         """Takes a new picture every quarter second, as an agent does, all alike."""
 
         def snapshot(self) -> Any:
@@ -190,7 +191,7 @@ def main(scene: str) -> int:
             self._picture = replace(picture, taken_at=picture.taken_at + timedelta(microseconds=1))
             return picture
 
-    engine = Ticking(scripted.normal())
+    engine = Ticking(pictures.normal())
     if scene.startswith("hostile-"):
         from tests.fakes.hostile import hostile_lines, hostile_picture
 
@@ -200,8 +201,8 @@ def main(scene: str) -> int:
     engine.settings.low_bandwidth = "LOW_BANDWIDTH" in os.environ
 
     def change(*_: object) -> None:
-        busier = replace(scripted.normal().metrics, request_rate=99.9)
-        engine.picture = scripted.normal(metrics=busier)
+        busier = replace(pictures.normal().metrics, request_rate=99.9)
+        engine.picture = pictures.normal(metrics=busier)
 
     signal.signal(signal.SIGUSR1, change)
     if scene == "crash":

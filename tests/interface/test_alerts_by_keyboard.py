@@ -6,13 +6,14 @@ from dataclasses import replace
 from datetime import timedelta
 
 from console.domain.alerts import Alert, AlertSeverity, AlertState, Silence
-from tests.fakes import engine as scripted
-from tests.fakes.engine import NOW, FakeEngine
+from tests.fakes import pictures
+from tests.fakes.engine import FakeEngine
+from tests.fakes.pictures import NOW
 from tests.interface.conftest import OpenDesk
 
 
 async def test_enter_opens_the_procedure_of_the_selected_alert(open_desk: OpenDesk) -> None:
-    async with open_desk(scripted.failed()) as desk:
+    async with open_desk(pictures.failed()) as desk:
         await desk.press("a")
         await desk.sees("1 firing, 1 pending", "HighErrorRate", "5xx 6.1 % over 5 %", "firing 6m")
         await desk.press("enter")
@@ -23,7 +24,7 @@ async def test_enter_opens_the_procedure_of_the_selected_alert(open_desk: OpenDe
 
 
 async def test_every_watched_alert_has_a_procedure(open_desk: OpenDesk) -> None:
-    async with open_desk(scripted.normal()) as desk:
+    async with open_desk(pictures.normal()) as desk:
         await desk.press("a")
         await desk.sees("No alert", "Watched", "ApiDown")
         for _ in range(12):
@@ -35,7 +36,7 @@ async def test_every_watched_alert_has_a_procedure(open_desk: OpenDesk) -> None:
 
 
 async def test_an_alert_is_silenced_for_a_time_with_a_reason(open_desk: OpenDesk) -> None:
-    async with open_desk(scripted.failed()) as desk:
+    async with open_desk(pictures.failed()) as desk:
         await desk.press("a", "down", "s")
         await desk.dialog()
         await desk.sees("Silence WorkerQueueBacklog", "a silence mends nothing")
@@ -49,7 +50,7 @@ async def test_an_alert_is_silenced_for_a_time_with_a_reason(open_desk: OpenDesk
 
 
 async def test_a_time_that_makes_no_sense_is_not_taken(open_desk: OpenDesk) -> None:
-    async with open_desk(scripted.failed()) as desk:
+    async with open_desk(pictures.failed()) as desk:
         await desk.press("a", "s")
         await desk.dialog()
         await desk.press("ctrl+u", "9", "enter", "enter", "y")
@@ -58,7 +59,7 @@ async def test_a_time_that_makes_no_sense_is_not_taken(open_desk: OpenDesk) -> N
 
 
 async def test_a_silenced_alert_says_by_whom_and_why_and_comes_last(open_desk: OpenDesk) -> None:
-    picture = scripted.failed()
+    picture = pictures.failed()
     until = NOW + timedelta(minutes=30)
     silence = Silence("HighErrorRate", until, "ben", "known", NOW)
     async with open_desk(replace(picture, silences=(silence,))) as desk:
@@ -76,13 +77,13 @@ async def test_a_silenced_alert_says_by_whom_and_why_and_comes_last(open_desk: O
 
 
 async def test_no_alert_is_no_good_news_while_a_source_fails(open_desk: OpenDesk) -> None:
-    async with open_desk(replace(scripted.failed(), alerts=())) as desk:
+    async with open_desk(replace(pictures.failed(), alerts=())) as desk:
         await desk.press("a")
         await desk.sees("No alert, as far as can be told", "not judged while database is failed")
 
 
 async def test_an_old_picture_says_nothing_of_now(open_desk: OpenDesk) -> None:
-    async with open_desk(scripted.stale()) as desk:
+    async with open_desk(pictures.stale()) as desk:
         await desk.press("a")
         await desk.sees("No alert when last seen, 2m ago")
 
@@ -90,7 +91,7 @@ async def test_an_old_picture_says_nothing_of_now(open_desk: OpenDesk) -> None:
 async def test_words_from_outside_cannot_draw(open_desk: OpenDesk) -> None:
     bad = "\x1b[31m[/x] gone\u202e\x07"
     alert = Alert(bad, AlertSeverity.CRITICAL, AlertState.FIRING, NOW, bad, bad, bad)
-    engine = FakeEngine(replace(scripted.normal(), alerts=(alert,)))
+    engine = FakeEngine(replace(pictures.normal(), alerts=(alert,)))
     engine.procedures = f'## {bad}\n<a id="{bad}"></a>\n{bad}\n```\n{bad}\n```\n'
     async with open_desk(None, engine=engine) as desk:
         await desk.press("a")
@@ -101,7 +102,7 @@ async def test_words_from_outside_cannot_draw(open_desk: OpenDesk) -> None:
 
 
 async def test_keys_choose_range_and_figure(open_desk: OpenDesk) -> None:
-    async with open_desk(scripted.normal(), size=(80, 24)) as desk:
+    async with open_desk(pictures.normal(), size=(80, 24)) as desk:
         await desk.press("m")
         await desk.sees("Errors (5xx)", "✗ above 5%", "HighErrorRate", "from Prometheus")
         await desk.press("home", "down", "down", "down")
@@ -116,7 +117,7 @@ async def test_keys_choose_range_and_figure(open_desk: OpenDesk) -> None:
 
 
 async def test_losing_prometheus_is_said_and_takes_nothing_away(open_desk: OpenDesk) -> None:
-    engine = FakeEngine(scripted.normal())
+    engine = FakeEngine(pictures.normal())
     engine.measured_from, engine.prometheus_trouble = "agent", "connection refused"
     async with open_desk(None, engine=engine, size=(160, 48)) as desk:
         await desk.press("m")
@@ -125,7 +126,7 @@ async def test_losing_prometheus_is_said_and_takes_nothing_away(open_desk: OpenD
 
 async def test_a_narrow_and_a_huge_terminal_are_drawn(open_desk: OpenDesk) -> None:
     for size in ((40, 10), (300, 90)):
-        async with open_desk(scripted.normal(), size=size) as desk:
+        async with open_desk(pictures.normal(), size=size) as desk:
             await desk.press("m")
             await desk.sees("Figures")
             await desk.press("a")

@@ -8,8 +8,9 @@ from datetime import timedelta
 from console.domain.operations import OpenQuestion, OperationState, StepPhase
 from console.errors import Refused
 from console.sources.journal_state import summarise
-from tests.fakes import engine as scripted
+from tests.fakes import operations, pictures
 from tests.fakes.engine import FakeEngine
+from tests.fakes.pictures import NOW, OPERATION_ID
 from tests.interface.conftest import Desk, OpenDesk
 
 ASKS = OpenQuestion(
@@ -17,17 +18,17 @@ ASKS = OpenQuestion(
     text="requests did not end within 60 s; is maintenance begun all the same?",
     seen="2 requests under way",
     choices={"yes": "begin it", "no": "go back", "wait": "wait for 60 s more"},
-    asked_at=scripted.NOW,
-    until=scripted.NOW + timedelta(minutes=2),
+    asked_at=NOW,
+    until=NOW + timedelta(minutes=2),
 )
 
 
 def asking() -> FakeEngine:
     """Give an engine whose operation asks."""
-    operation = scripted.operation(
+    operation = operations.operation(
         OperationState.RUNNING, phases=(StepPhase.INTENT,), question=ASKS
     )
-    engine = FakeEngine(scripted.normal(operation=summarise(operation)))
+    engine = FakeEngine(pictures.normal(operation=summarise(operation)))
     engine.journal = [operation]
     return engine
 
@@ -60,7 +61,7 @@ async def test_each_answer_has_its_key(open_desk: OpenDesk) -> None:
             await opened(desk)
             await desk.press(key)
             await desk.until(lambda desk=desk: desk.asked("answer"), "answered")
-            asked = [("answer", scripted.OPERATION_ID, word, "", ASKS.step)]
+            asked = [("answer", OPERATION_ID, word, "", ASKS.step)]
             assert desk.asked("answer") == asked
 
 
@@ -74,7 +75,7 @@ async def test_an_answer_that_came_too_late_is_told(open_desk: OpenDesk) -> None
 
 async def test_production_wants_a_reason(open_desk: OpenDesk) -> None:
     engine = asking()
-    engine.picture = scripted.production(engine.picture)
+    engine.picture = pictures.production(engine.picture)
     engine.settings = replace(engine.settings, environment="production")
     engine.elevate(15, "test")
     async with open_desk(None, engine=engine) as desk:

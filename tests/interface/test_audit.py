@@ -12,18 +12,19 @@ from console.errors import Unreachable
 from screens.audit import AuditScreen
 from screens.follow import FollowScreen
 from screens.operations import OperationsScreen
-from tests.fakes import engine as scripted
+from tests.fakes import operations, pictures
+from tests.fakes.pictures import NOW
 from tests.interface.conftest import Desk, OpenDesk
 
 
-def operations(count: int) -> list[Any]:
+def days_of_operations(count: int) -> list[Any]:
     """Return operations of the last days, newest first, every tenth by ben over SSH."""
     made = []
     for number in range(count, 0, -1):
-        begun = scripted.NOW - timedelta(minutes=30 * (count - number))
+        begun = NOW - timedelta(minutes=30 * (count - number))
         ben = Actor("ben", 1001, "ssh 192.0.2.7")
         made.append(
-            scripted.operation(
+            operations.operation(
                 OperationState.DONE,
                 operation_id=f"op-{number}",
                 actor=ben if number % 10 == 0 else Actor("ana", 1000),
@@ -44,8 +45,8 @@ async def open_audit(desk: Desk) -> None:
 
 
 async def test_the_whole_journal_can_be_walked_through(open_desk: OpenDesk) -> None:
-    async with open_desk(scripted.normal()) as desk:
-        desk.engine.journal = operations(460)
+    async with open_desk(pictures.normal()) as desk:
+        desk.engine.journal = days_of_operations(460)
         await desk.press("o")
         await desk.sees("worker-llm 2 → 4", "ben (ssh 192.0.2.7)", "42s")
         screen = desk.screen
@@ -72,8 +73,8 @@ async def test_the_whole_journal_can_be_walked_through(open_desk: OpenDesk) -> N
 
 
 async def test_operations_are_filtered_over_the_whole_journal(open_desk: OpenDesk) -> None:
-    async with open_desk(scripted.normal()) as desk:
-        desk.engine.journal = operations(460)
+    async with open_desk(pictures.normal()) as desk:
+        desk.engine.journal = days_of_operations(460)
         await desk.press("o")
         await desk.sees("worker-llm 2 → 4")
         await desk.press("slash")
@@ -94,8 +95,8 @@ async def test_operations_are_filtered_over_the_whole_journal(open_desk: OpenDes
 
 
 async def test_one_operation_tells_commands_and_the_way_back(open_desk: OpenDesk) -> None:
-    async with open_desk(scripted.normal(), size=(80, 60)) as desk:
-        desk.engine.journal = operations(10)
+    async with open_desk(pictures.normal(), size=(80, 60)) as desk:
+        desk.engine.journal = days_of_operations(10)
         await desk.press("o")
         await desk.sees("worker-llm 2 → 4")
         await desk.press("enter")
@@ -112,8 +113,8 @@ async def test_one_operation_tells_commands_and_the_way_back(open_desk: OpenDesk
 
 
 async def test_the_audit_says_who_what_why_and_that_it_is_whole(open_desk: OpenDesk) -> None:
-    async with open_desk(scripted.normal()) as desk:
-        desk.engine.entries = scripted.audit_entries()
+    async with open_desk(pictures.normal()) as desk:
+        desk.engine.entries = operations.audit_entries()
         desk.engine.verdict = AuditVerdict(valid=True, entries=4)
         await open_audit(desk)
         await desk.sees(
@@ -133,16 +134,16 @@ async def test_the_audit_says_who_what_why_and_that_it_is_whole(open_desk: OpenD
 
 
 async def test_a_record_that_was_tampered_with_is_said_loudly(open_desk: OpenDesk) -> None:
-    async with open_desk(scripted.normal()) as desk:
-        desk.engine.entries = scripted.audit_entries()
+    async with open_desk(pictures.normal()) as desk:
+        desk.engine.entries = operations.audit_entries()
         desk.engine.verdict = AuditVerdict(False, 4, 2, "its content was changed")
         await open_audit(desk)
         await desk.sees("✗ NOT VALID from entry 2: its content was changed")
 
 
 async def test_elevation_and_refusals_are_found(open_desk: OpenDesk) -> None:
-    async with open_desk(scripted.normal()) as desk:
-        desk.engine.entries = scripted.audit_entries()
+    async with open_desk(pictures.normal()) as desk:
+        desk.engine.entries = operations.audit_entries()
         await open_audit(desk)
         await desk.sees("the journal begins here")
         for typed, count in (("kind:access", 1), ("outcome:refused", 1), ("!kind:access", 3)):
@@ -153,25 +154,25 @@ async def test_elevation_and_refusals_are_found(open_desk: OpenDesk) -> None:
 
 
 async def test_a_journal_that_does_not_answer_says_so_and_recovers(open_desk: OpenDesk) -> None:
-    async with open_desk(scripted.normal()) as desk:
+    async with open_desk(pictures.normal()) as desk:
         await open_audit(desk)
         desk.engine.failure = Unreachable("the journal is damaged", remedy="fragrance doctor")
         await desk.sees("the journal is damaged", "fragrance doctor")
         desk.engine.failure = None
-        desk.engine.entries = scripted.audit_entries()
+        desk.engine.entries = operations.audit_entries()
         await desk.sees("write access until")
 
 
 async def test_hostile_entries_are_drawn_harmless(open_desk: OpenDesk) -> None:
     hostile = "[/x]\x1b[31m\u202eevil\x07" + "n" * 200
-    async with open_desk(scripted.normal()) as desk:
-        entry = scripted.audit_entries()[0] | {
+    async with open_desk(pictures.normal()) as desk:
+        entry = operations.audit_entries()[0] | {
             "what": hostile, "reason": "A" * 1_000_000, "outcome": hostile, "at": "never",
             "actor": {"user": hostile}, "details": {hostile: hostile},
         }  # fmt: skip
         odd = {"seq": 1}
         desk.engine.entries = [entry, odd]
-        done = operations(1)[0]
+        done = days_of_operations(1)[0]
         desk.engine.journal = [
             replace(done, reason=hostile, actor=Actor(hostile, 0), verb=hostile,
                     plan=replace(done.plan, summary=hostile))

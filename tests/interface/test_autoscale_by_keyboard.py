@@ -7,7 +7,8 @@ from datetime import timedelta
 from console.domain.decisions import Action, Decision
 from console.domain.snapshot import AgentState
 from console.duties.autoscale import Switch
-from tests.fakes import engine as scripted
+from tests.fakes import pictures
+from tests.fakes.pictures import NOW
 from tests.interface.conftest import Desk, OpenDesk
 
 HOLDS = Decision(
@@ -15,7 +16,7 @@ HOLDS = Decision(
     Action.HOLD,
     None,
     "34 of 50 tasks wait; one less would not be enough",
-    scripted.NOW - timedelta(seconds=12),
+    NOW - timedelta(seconds=12),
 )
 ON = Switch("2026-03-13T21:00:00+00:00", "ben", "nights")
 
@@ -29,7 +30,7 @@ async def select(desk: Desk, name: str) -> None:
 
 
 async def test_it_is_turned_on_with_a_reason(open_desk: OpenDesk) -> None:
-    async with open_desk(scripted.normal()) as desk:
+    async with open_desk(pictures.normal()) as desk:
         await select(desk, "worker-llm")
         await desk.press("x")
         await desk.sees("Autoscale is off", "within 1–10 replicas", "by autoscaler, with undo")
@@ -43,7 +44,7 @@ async def test_it_is_turned_on_with_a_reason(open_desk: OpenDesk) -> None:
 
 
 async def test_what_it_decided_last_is_told_and_it_is_turned_off(open_desk: OpenDesk) -> None:
-    async with open_desk(scripted.normal(autoscale=(HOLDS,))) as desk:
+    async with open_desk(pictures.normal(autoscale=(HOLDS,))) as desk:
         desk.engine.switched = {"worker-llm": ON}
         await select(desk, "worker-llm")
         await desk.sees("↳ autoscale holds: 34 of 50 tasks wait")
@@ -61,21 +62,21 @@ async def test_what_it_decided_last_is_told_and_it_is_turned_off(open_desk: Open
 
 
 async def test_without_an_agent_that_nothing_is_decided_is_said(open_desk: OpenDesk) -> None:
-    async with open_desk(scripted.normal(agent=AgentState.ABSENT)) as desk:
+    async with open_desk(pictures.normal(agent=AgentState.ABSENT)) as desk:
         await select(desk, "worker-llm")
         await desk.press("x")
         await desk.sees("no agent is running: nothing is decided")
 
 
 async def test_what_is_not_scaled_is_not_autoscaled(open_desk: OpenDesk) -> None:
-    async with open_desk(scripted.normal()) as desk:
+    async with open_desk(pictures.normal()) as desk:
         await select(desk, "postgres")
         await desk.press("x")
         await desk.until(lambda: "it has no scale policy" in desk.footer, "refused")
 
 
 async def test_read_only_it_is_refused(open_desk: OpenDesk) -> None:
-    async with open_desk(scripted.production()) as desk:
+    async with open_desk(pictures.production()) as desk:
         await select(desk, "worker-llm")
         await desk.press("x")
         await desk.until(lambda: "read-only" in desk.footer, "refused")

@@ -12,8 +12,8 @@ from screens.look import look_of
 from screens.terminal import Terminal
 from screens.view import View
 from screens.widgets.header import header_lines
-from tests.fakes import engine as scripted
-from tests.fakes.engine import NOW
+from tests.fakes import pictures
+from tests.fakes.pictures import NOW
 from tests.interface.conftest import OpenDesk
 
 LOOK = look_of("dark")
@@ -30,7 +30,7 @@ def drawn(view: View, width: int, seconds: float = 0) -> list[str]:
 @pytest.mark.parametrize("operator", ["ana", "ana (ssh 192.0.2.7)", FAR])
 @pytest.mark.parametrize("write", [True, False])
 def test_all_is_there_at_every_width(width: int, operator: str, write: bool) -> None:
-    picture = replace(scripted.production(scripted.unfinished()), release="v1.14.20")
+    picture = replace(pictures.production(pictures.unfinished()), release="v1.14.20")
     until = NOW + timedelta(minutes=14, seconds=20) if write else None
     view = View("production", True, operator, snapshot=picture, access=Access(write, until))
     first, _, *notices = drawn(view, width, seconds=8)
@@ -48,7 +48,7 @@ def test_all_is_there_at_every_width(width: int, operator: str, write: bool) -> 
 
 async def test_low_bandwidth_has_neither_clock_nor_sparkline(open_desk: OpenDesk) -> None:
     sparing = Terminal(slow=True, low_bandwidth=True)
-    async with open_desk(scripted.normal(), size=(160, 48), terminal=sparing) as desk:
+    async with open_desk(pictures.normal(), size=(160, 48), terminal=sparing) as desk:
         desk.engine.history = {
             name: [(NOW - timedelta(seconds=n), float(n % 7)) for n in range(900, 0, -5)]
             for name in ("request_rate", "error_ratio", "p95_seconds", "host_cpu_ratio")

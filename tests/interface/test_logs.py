@@ -17,12 +17,13 @@ from screens.log_ring import LogRing
 from screens.logs import LogsScreen
 from screens.rendering import clean
 from screens.widgets.log_view import LogView
-from tests.fakes import engine as scripted
+from tests.fakes import insight, pictures
+from tests.fakes.pictures import NOW
 from tests.interface.conftest import Desk, OpenDesk
 
 
 def line(text: str, *, replica: str = "app-1", level: str = "info") -> LogLine:
-    return LogLine(replica, replica.rsplit("-", 1)[0], scripted.NOW, level, text)
+    return LogLine(replica, replica.rsplit("-", 1)[0], NOW, level, text)
 
 
 async def with_lines(desk: Desk, *lines: LogLine) -> None:
@@ -34,15 +35,15 @@ async def with_lines(desk: Desk, *lines: LogLine) -> None:
 
 
 async def test_lines_are_followed_as_they_come(open_desk: OpenDesk) -> None:
-    async with open_desk(scripted.normal()) as desk:
-        await with_lines(desk, *scripted.log_lines(60))
+    async with open_desk(pictures.normal()) as desk:
+        await with_lines(desk, *insight.log_lines(60))
         assert "heartbeat sent" in desk.text
         desk.engine.log.append(line("the newest of all"))
         await desk.sees("the newest of all")
 
 
 async def test_pause_holds_and_counts_what_came(open_desk: OpenDesk) -> None:
-    async with open_desk(scripted.normal()) as desk:
+    async with open_desk(pictures.normal()) as desk:
         await with_lines(desk, line("before"))
         await desk.press("space")
         await desk.sees("PAUSED")
@@ -53,7 +54,7 @@ async def test_pause_holds_and_counts_what_came(open_desk: OpenDesk) -> None:
 
 
 async def test_errors_only_and_back(open_desk: OpenDesk) -> None:
-    async with open_desk(scripted.normal()) as desk:
+    async with open_desk(pictures.normal()) as desk:
         await with_lines(desk, line("calm"), line("broken", level="ERROR"), line("all well"))
         await desk.press("e")
         await desk.until(lambda: "calm" not in desk.text, "errors only")
@@ -63,7 +64,7 @@ async def test_errors_only_and_back(open_desk: OpenDesk) -> None:
 
 
 async def test_the_lowest_level_is_raised_step_by_step(open_desk: OpenDesk) -> None:
-    async with open_desk(scripted.normal()) as desk:
+    async with open_desk(pictures.normal()) as desk:
         await with_lines(desk, line("chatty", level="debug"), line("careful", level="warn"))
         await desk.press("d")
         await desk.until(lambda: "chatty" not in desk.text, "info and above")
@@ -73,7 +74,7 @@ async def test_the_lowest_level_is_raised_step_by_step(open_desk: OpenDesk) -> N
 
 
 async def test_a_pattern_keeps_what_matches(open_desk: OpenDesk) -> None:
-    async with open_desk(scripted.normal()) as desk:
+    async with open_desk(pictures.normal()) as desk:
         await with_lines(desk, line("GET /ready 200"), line("GET /ready 503"))
         await desk.press("slash")
         await desk.type("50[0-9]")
@@ -83,7 +84,7 @@ async def test_a_pattern_keeps_what_matches(open_desk: OpenDesk) -> None:
 
 
 async def test_a_broken_pattern_is_refused_in_words(open_desk: OpenDesk) -> None:
-    async with open_desk(scripted.normal()) as desk:
+    async with open_desk(pictures.normal()) as desk:
         await with_lines(desk, line("kept"))
         await desk.press("slash")
         await desk.type("([")
@@ -95,7 +96,7 @@ async def test_keys_typed_quickly_go_into_the_pattern(open_desk: OpenDesk) -> No
     """They arrive in one packet over a slow link, before the field has opened."""
     from textual.events import Key
 
-    async with open_desk(scripted.normal()) as desk:
+    async with open_desk(pictures.normal()) as desk:
         await with_lines(desk, line("esq"))
         for key, sign in (("slash", "/"), ("e", "e"), ("s", "s"), ("q", "q")):
             desk.app.post_message(Key(key, sign))
@@ -105,7 +106,7 @@ async def test_keys_typed_quickly_go_into_the_pattern(open_desk: OpenDesk) -> No
 
 
 async def test_find_marks_and_walks(open_desk: OpenDesk) -> None:
-    async with open_desk(scripted.normal()) as desk:
+    async with open_desk(pictures.normal()) as desk:
         many = [line(f"number {n}") for n in range(100)]
         many[7] = line("the needle")
         await with_lines(desk, *many)
@@ -119,7 +120,7 @@ async def test_find_marks_and_walks(open_desk: OpenDesk) -> None:
 
 
 async def test_services_are_picked(open_desk: OpenDesk) -> None:
-    async with open_desk(scripted.normal()) as desk:
+    async with open_desk(pictures.normal()) as desk:
         await with_lines(desk, line("from redis", replica="redis-1"), line("from app"))
         await desk.press("p")
         await desk.sees("Logs of", "nothing ticked means all")
@@ -129,7 +130,7 @@ async def test_services_are_picked(open_desk: OpenDesk) -> None:
 
 
 async def test_logs_of_the_selected_service_alone(open_desk: OpenDesk) -> None:
-    async with open_desk(scripted.normal()) as desk:
+    async with open_desk(pictures.normal()) as desk:
         desk.engine.log.extend([line("x", replica="worker-llm-1"), line("from app")])
         await desk.press("down", "L")
         await desk.until(lambda: isinstance(desk.app.screen, LogsScreen), "the logs")
@@ -140,7 +141,7 @@ async def test_logs_of_the_selected_service_alone(open_desk: OpenDesk) -> None:
 async def test_what_is_shown_is_saved_for_its_owner_only(
     open_desk: OpenDesk, tmp_path: Path
 ) -> None:
-    async with open_desk(scripted.normal()) as desk:
+    async with open_desk(pictures.normal()) as desk:
         await with_lines(desk, line("not me"), line("keep \x1b[31mme", level="error"))
         await desk.press("e", "s")
         await desk.sees("saved 1 line to")
@@ -150,7 +151,7 @@ async def test_what_is_shown_is_saved_for_its_owner_only(
 
 
 async def test_a_log_that_ends_says_so(open_desk: OpenDesk) -> None:
-    async with open_desk(scripted.normal()) as desk:
+    async with open_desk(pictures.normal()) as desk:
 
         def broken(request: object) -> object:
             raise OSError("no such directory")
@@ -161,7 +162,7 @@ async def test_a_log_that_ends_says_so(open_desk: OpenDesk) -> None:
 
 
 async def test_hostile_lines_are_drawn_harmless(open_desk: OpenDesk) -> None:
-    async with open_desk(scripted.normal()) as desk:
+    async with open_desk(pictures.normal()) as desk:
         await with_lines(
             desk,
             line("[/x] [bold]markup[/bold]"),
@@ -177,7 +178,7 @@ async def test_hostile_lines_are_drawn_harmless(open_desk: OpenDesk) -> None:
 
 
 async def test_a_flood_is_bounded_and_what_was_dropped_is_said(open_desk: OpenDesk) -> None:
-    async with open_desk(scripted.normal()) as desk:
+    async with open_desk(pictures.normal()) as desk:
         await desk.press("l")
         await desk.sees("following")
         desk.engine.log.extend(line(f"flood {n}") for n in range(KEPT_LINES + 2_000))
@@ -220,7 +221,7 @@ def test_an_unknown_level_counts_as_info() -> None:
 
 
 async def test_lines_around_a_hit_are_shown_and_told_from_it(open_desk: OpenDesk) -> None:
-    async with open_desk(scripted.normal()) as desk:
+    async with open_desk(pictures.normal()) as desk:
         many = [line(f"number {n}") for n in range(40)]
         many[20] = line("the needle", level="error")
         await with_lines(desk, *many)
@@ -235,7 +236,7 @@ async def test_lines_around_a_hit_are_shown_and_told_from_it(open_desk: OpenDesk
 
 
 async def test_a_traceback_stays_with_the_error_it_belongs_to(open_desk: OpenDesk) -> None:
-    async with open_desk(scripted.normal()) as desk:
+    async with open_desk(pictures.normal()) as desk:
         await with_lines(
             desk,
             line("all is well"),
@@ -260,9 +261,9 @@ async def test_a_traceback_stays_with_the_error_it_belongs_to(open_desk: OpenDes
 
 
 async def test_json_is_drawn_readable_and_raw_on_a_key(open_desk: OpenDesk) -> None:
-    async with open_desk(scripted.normal()) as desk:
+    async with open_desk(pictures.normal()) as desk:
         written = '{"event": "job done", "level": "info", "job_id": "j-1"}'
-        said = LogLine("app-1", "app", scripted.NOW, "info", "job done job_id=j-1", written)
+        said = LogLine("app-1", "app", NOW, "info", "job done job_id=j-1", written)
         await with_lines(desk, said)
         assert "job_id=j-1" in desk.text
         await desk.press("r")
@@ -270,7 +271,7 @@ async def test_json_is_drawn_readable_and_raw_on_a_key(open_desk: OpenDesk) -> N
 
 
 async def test_times_are_shown_in_utc_or_local(open_desk: OpenDesk) -> None:
-    async with open_desk(scripted.normal()) as desk:
+    async with open_desk(pictures.normal()) as desk:
         await with_lines(desk, line("now"))
         await desk.sees("03:12:30", "UTC")
         await desk.press("u")
@@ -278,7 +279,7 @@ async def test_times_are_shown_in_utc_or_local(open_desk: OpenDesk) -> None:
 
 
 async def test_long_lines_are_broken_or_looked_at_sideways(open_desk: OpenDesk) -> None:
-    async with open_desk(scripted.normal()) as desk:
+    async with open_desk(pictures.normal()) as desk:
         await with_lines(desk, line("begin " + "x" * 200 + " the end"), line("short"))
         view = desk.app.screen.query_one(LogView)
 
@@ -296,13 +297,13 @@ async def test_long_lines_are_broken_or_looked_at_sideways(open_desk: OpenDesk) 
 def aged(count: int) -> list[LogLine]:
     """Lines of the last hours, one a minute."""
     return [
-        LogLine("app-1", "app", scripted.NOW - timedelta(minutes=n), "info", f"minute {n}.")
+        LogLine("app-1", "app", NOW - timedelta(minutes=n), "info", f"minute {n}.")
         for n in reversed(range(count))
     ]
 
 
 async def test_the_beginning_is_chosen_and_older_lines_are_loaded(open_desk: OpenDesk) -> None:
-    async with open_desk(scripted.normal()) as desk:
+    async with open_desk(pictures.normal()) as desk:
         desk.engine.log.extend(aged(600))
         await desk.press("l")
         await desk.sees("minute 0.")
@@ -323,7 +324,7 @@ async def test_the_beginning_is_chosen_and_older_lines_are_loaded(open_desk: Ope
 
 
 async def test_a_clock_time_is_gone_to_also_one_long_past(open_desk: OpenDesk) -> None:
-    async with open_desk(scripted.normal()) as desk:
+    async with open_desk(pictures.normal()) as desk:
         desk.engine.log.extend(aged(600))
         await desk.press("l")
         await desk.sees("minute 0.")
@@ -342,7 +343,7 @@ async def test_a_clock_time_is_gone_to_also_one_long_past(open_desk: OpenDesk) -
 
 
 async def test_one_replica_alone_can_be_picked(open_desk: OpenDesk) -> None:
-    async with open_desk(scripted.normal()) as desk:
+    async with open_desk(pictures.normal()) as desk:
         await with_lines(desk, line("of one"), line("of two", replica="app-2"))
         await desk.press("p", "down", "down", "space", "enter")
         await desk.until(lambda: "of one" not in desk.text, "app-2 alone")
@@ -350,7 +351,7 @@ async def test_one_replica_alone_can_be_picked(open_desk: OpenDesk) -> None:
 
 
 async def test_what_breaks_off_is_taken_up_again(open_desk: OpenDesk) -> None:
-    async with open_desk(scripted.normal()) as desk:
+    async with open_desk(pictures.normal()) as desk:
         plain = desk.engine.logs
         broken = 2
 
@@ -366,14 +367,14 @@ async def test_what_breaks_off_is_taken_up_again(open_desk: OpenDesk) -> None:
         desk.engine.log.append(line("before"))
         await desk.press("l")
         await desk.sees("logs ended: unexpected: OSError: connection reset")
-        later = scripted.NOW + timedelta(seconds=1)
+        later = NOW + timedelta(seconds=1)
         desk.engine.log.append(LogLine("app-1", "app", later, "info", "afterwards"))
         await desk.sees("afterwards", "following")
         assert desk.text.count("before") == 1
 
 
 async def test_no_line_is_lost_while_paused_though_the_ring_is_full(open_desk: OpenDesk) -> None:
-    async with open_desk(scripted.normal()) as desk:
+    async with open_desk(pictures.normal()) as desk:
         await with_lines(desk, line("before"))
         screen = desk.screen
         assert isinstance(screen, LogsScreen)
@@ -388,7 +389,7 @@ async def test_no_line_is_lost_while_paused_though_the_ring_is_full(open_desk: O
 
 
 async def test_two_saves_in_one_second_are_two_files(open_desk: OpenDesk, tmp_path: Path) -> None:
-    async with open_desk(scripted.normal()) as desk:
+    async with open_desk(pictures.normal()) as desk:
         await with_lines(desk, line("kept"))
         await desk.press("s")
         await desk.sees("saved 1 line")

@@ -7,7 +7,8 @@ from datetime import timedelta
 
 from console.domain.maintenance import checklist, open_words
 from console.domain.plans import Plan, Risk, Step
-from tests.fakes import engine as scripted
+from tests.fakes import pictures
+from tests.fakes.pictures import NOW
 from tests.interface.conftest import OpenDesk
 
 ON = Plan(
@@ -23,9 +24,9 @@ ON = Plan(
 
 
 async def test_the_page_is_shown_after_the_environment_was_typed(open_desk: OpenDesk) -> None:
-    async with open_desk(scripted.production()) as desk:
+    async with open_desk(pictures.production()) as desk:
         desk.engine.elevate(15, "test")
-        await desk.until(lambda: desk.app.view.may_write(scripted.NOW), "write access")
+        await desk.until(lambda: desk.app.view.may_write(NOW), "write access")
         desk.engine.next_plan = ON
         await desk.plan("P")
         await desk.sees("Maintenance: on", "users get 503", "requests: 12.4/s", "risk high")
@@ -40,9 +41,7 @@ async def test_the_page_is_shown_after_the_environment_was_typed(open_desk: Open
 async def test_a_page_that_is_shown_is_in_every_header_and_m_takes_it_away(
     open_desk: OpenDesk,
 ) -> None:
-    shown = scripted.normal(
-        maintenance=True, maintenance_since=scripted.NOW - timedelta(minutes=12)
-    )
+    shown = pictures.normal(maintenance=True, maintenance_since=NOW - timedelta(minutes=12))
     async with open_desk(shown) as desk:
         for key in ("l", "t", "o", "v"):
             await desk.press(key)
@@ -58,7 +57,7 @@ async def test_digits_answer_for_the_list_and_the_answers_go_with_the_operation(
     items = checklist(24)
     open_ = open_words(items)
     assert open_ is not None
-    async with open_desk(scripted.normal()) as desk:
+    async with open_desk(pictures.normal()) as desk:
         desk.engine.next_plan = replace(ON, checklist=items, warnings=(open_,))
         await desk.plan("P")
         await desk.sees("1 ○ users were told 24 h before", "backups are not configured here")
@@ -75,7 +74,7 @@ async def test_digits_answer_for_the_list_and_the_answers_go_with_the_operation(
 
 
 async def test_an_emergency_asks_for_no_list(open_desk: OpenDesk) -> None:
-    async with open_desk(scripted.normal()) as desk:
+    async with open_desk(pictures.normal()) as desk:
         desk.engine.next_plan = ON
         await desk.press("colon")
         await desk.type("without notice")

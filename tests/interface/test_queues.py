@@ -9,12 +9,14 @@ from console.domain.services import Role
 from screens.dialogs.scale import ScaleDialog
 from screens.logs import LogsScreen
 from screens.queues import QueuesScreen
-from tests.fakes import engine as scripted
+from tests.fakes import pictures
+from tests.fakes.engine import FakeEngine
+from tests.fakes.pictures import NOW
 from tests.interface.conftest import OpenDesk
 
 
 async def test_queues_say_whether_and_when_they_drain(open_desk: OpenDesk) -> None:
-    async with open_desk(scripted.failed(), size=(80, 40)) as desk:
+    async with open_desk(pictures.failed(), size=(80, 40)) as desk:
         await desk.press("t")
         await desk.sees(
             "340 tasks wait; grows by 30/min: never at this rate",
@@ -27,13 +29,13 @@ async def test_queues_say_whether_and_when_they_drain(open_desk: OpenDesk) -> No
             "↳ 1m      compose_brief  job-0001",
             "how much waits is unknown",
         )
-        desk.engine.picture = scripted.normal(taken_at=scripted.NOW + timedelta(seconds=1))
+        desk.engine.picture = pictures.normal(taken_at=NOW + timedelta(seconds=1))
         await desk.sees("34 tasks wait, drained in about 70 s", "✓ nothing waits")
 
 
 async def test_how_it_went_lately_is_drawn_and_unknown_is_a_gap(open_desk: OpenDesk) -> None:
-    engine = scripted.FakeEngine(scripted.normal())
-    engine.recalled = scripted.normal()
+    engine = FakeEngine(pictures.normal())
+    engine.recalled = pictures.normal()
     engine.trends = {
         "queue.llm.depth": (None, *range(11)),
         "queue.llm.arrived_per_second": (0.5,) * 12,
@@ -46,17 +48,17 @@ async def test_how_it_went_lately_is_drawn_and_unknown_is_a_gap(open_desk: OpenD
 
 
 async def test_a_worker_without_a_heartbeat_is_unknown_and_not_idle(open_desk: OpenDesk) -> None:
-    silent = scripted.replica("worker-rl-1", accepting=None)
-    draining = scripted.replica("worker-rl-2", active=0, accepting=False, slots=1)
-    service = scripted.service("worker-rl", Role.WORKER, silent, draining, queue="rl")
-    picture = scripted.normal(services=(*scripted.services()[:2], service))
+    silent = pictures.replica("worker-rl-1", accepting=None)
+    draining = pictures.replica("worker-rl-2", active=0, accepting=False, slots=1)
+    service = pictures.service("worker-rl", Role.WORKER, silent, draining, queue="rl")
+    picture = pictures.normal(services=(*pictures.services()[:2], service))
     async with open_desk(picture, size=(80, 40)) as desk:
         await desk.press("t")
         await desk.sees("no heartbeat", "idle, 1 place", "drains")
 
 
 async def test_the_wizard_and_the_logs_are_of_the_selected_queue(open_desk: OpenDesk) -> None:
-    async with open_desk(scripted.normal()) as desk:
+    async with open_desk(pictures.normal()) as desk:
         await desk.press("t")
         await desk.sees("› llm")
         await desk.press("down")
@@ -74,7 +76,7 @@ async def test_the_wizard_and_the_logs_are_of_the_selected_queue(open_desk: Open
 
 
 async def test_a_queue_that_nobody_works_on_says_so(open_desk: OpenDesk) -> None:
-    picture = scripted.normal(services=scripted.services()[3:])
+    picture = pictures.normal(services=pictures.services()[3:])
     async with open_desk(picture) as desk:
         await desk.press("t")
         await desk.sees("no service is labelled as working on this queue")
@@ -83,7 +85,7 @@ async def test_a_queue_that_nobody_works_on_says_so(open_desk: OpenDesk) -> None
 
 
 async def test_queues_are_filtered_and_a_bad_filter_keeps_the_old_one(open_desk: OpenDesk) -> None:
-    async with open_desk(scripted.normal()) as desk:
+    async with open_desk(pictures.normal()) as desk:
         await desk.press("t", "slash")
         await desk.type("depth>10")
         await desk.press("enter")
@@ -99,7 +101,7 @@ async def test_queues_are_filtered_and_a_bad_filter_keeps_the_old_one(open_desk:
 
 
 async def test_many_queues_are_walked_through_and_seen(open_desk: OpenDesk) -> None:
-    picture = scripted.normal()
+    picture = pictures.normal()
     queues = tuple(replace(picture.queues[0], name=f"queue-{n}" + "x" * 200) for n in range(40))
     async with open_desk(replace(picture, queues=queues)) as desk:
         await desk.press("t", *["down"] * 39)
@@ -114,8 +116,8 @@ async def test_many_queues_are_walked_through_and_seen(open_desk: OpenDesk) -> N
 
 
 async def test_hostile_queues_are_drawn_harmless(open_desk: OpenDesk) -> None:
-    queue = replace(scripted.normal().queues[0], name="[/x]\x1b[31m\u202eevil\x07")
-    async with open_desk(scripted.normal(queues=(queue,))) as desk:
+    queue = replace(pictures.normal().queues[0], name="[/x]\x1b[31m\u202eevil\x07")
+    async with open_desk(pictures.normal(queues=(queue,))) as desk:
         await desk.press("t")
         await desk.sees("[/x]evil")
         assert "\x1b" not in desk.text

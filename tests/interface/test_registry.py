@@ -26,8 +26,8 @@ from screens.screen import ConsoleScreen
 from screens.table import SCREENS
 from screens.view import View
 from screens.widgets.footer import Hint, hint_line
-from tests.fakes import engine as scripted
-from tests.fakes.engine import NOW
+from tests.fakes import operations, pictures
+from tests.fakes.pictures import NOW
 from tests.interface.conftest import OpenDesk
 
 #: A runtime that has every capability an action asks for.
@@ -100,10 +100,10 @@ def test_a_key_exists_only_where_the_runtime_can() -> None:
 async def test_in_production_no_changing_key_does_anything_without_write_access(
     open_desk: OpenDesk, name: str
 ) -> None:
-    async with open_desk(scripted.production()) as desk:
+    async with open_desk(pictures.production()) as desk:
         desk.engine.journal = [
-            scripted.operation(OperationState.INTERRUPTED),
-            scripted.operation(OperationState.DONE, operation_id="op-0006"),
+            operations.operation(OperationState.INTERRUPTED),
+            operations.operation(OperationState.DONE, operation_id="op-0006"),
         ]
         screen = "operations" if name in {"operation", "audit"} else name
         if screen != "overview":

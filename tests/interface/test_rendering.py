@@ -38,7 +38,8 @@ from screens.rendering import (
 from screens.service_lines import Known, service_page
 from screens.view import View
 from screens.widgets.lines import _changed_span, made
-from tests.fakes import engine as scripted
+from tests.fakes import insight, pictures
+from tests.fakes.pictures import NOW
 
 LOOK = look_of(THEMES[0])
 HOSTILE = st.text() | st.text(alphabet="\x1b[]m31;\x07\u202e\u200bA✗日")
@@ -115,11 +116,11 @@ def test_a_queue_says_when_it_is_empty(
 def test_the_overview_holds_its_width_whatever_the_names(
     name: str, width: int, height: int
 ) -> None:
-    services = tuple(replace(s, name=name + s.name, reason=name) for s in scripted.services())
-    view = View("dev", False, "ana", snapshot=scripted.failed())
-    view = replace(view, snapshot=replace(scripted.failed(), services=services))
+    services = tuple(replace(s, name=name + s.name, reason=name) for s in pictures.services())
+    view = View("dev", False, "ana", snapshot=pictures.failed())
+    view = replace(view, snapshot=replace(pictures.failed(), services=services))
     page = overview_page(
-        view, LOOK, scripted.NOW + timedelta(seconds=9), width, height,
+        view, LOOK, NOW + timedelta(seconds=9), width, height,
         Choice(services[0].name, frozenset({services[1].name}), {services[1].name: 4}),
     )  # fmt: skip
     lines = [made(line) for line in page.lines]
@@ -129,22 +130,22 @@ def test_the_overview_holds_its_width_whatever_the_names(
 
 @given(HOSTILE, st.integers(40, 200))
 def test_a_service_holds_its_width_whatever_it_is_called_or_says(name: str, width: int) -> None:
-    found = scripted.failed().services[1]
+    found = pictures.failed().services[1]
     replicas = tuple(
         replace(r, name=f"{name}-{n}", reason=name, health_output=name)
         for n, r in enumerate(found.replicas)
     )
     drift = (Drift(name, name or "up"),)
     found = replace(found, name=name, reason=name, replicas=replicas, drift=drift)
-    picture = replace(scripted.failed(), services=(found,))
+    picture = replace(pictures.failed(), services=(found,))
     view = View("dev", False, "ana", snapshot=picture, trends={f"service.{name}.cpu_ratio": (1,)})
-    of = scripted.described(name, picture)
+    of = insight.described(name, picture)
     variables = (Variable(name, name), Variable(name, None, name))
     of = replace(of, replicas=tuple(replace(r, environment=variables) for r in of.replicas))
-    happened = (Happening(scripted.NOW, Kind.REPLICA, name, name, True, name),)
-    known = Known(name, of, happened, scripted.NOW)
+    happened = (Happening(NOW, Kind.REPLICA, name, name, True, name),)
+    known = Known(name, of, happened, NOW)
     page = service_page(
-        view, found, known, LOOK, scripted.NOW, width,
+        view, found, known, LOOK, NOW, width,
         selected=replicas[0].name, target=3, wanted=Filter(), order="worst",
     )  # fmt: skip
     lines = [made(line) for line in page.lines] + changes_page(happened, (name,), LOOK, width)

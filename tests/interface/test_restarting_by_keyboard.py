@@ -6,7 +6,9 @@ import pytest
 
 from console.domain.plans import Risk
 from screens.follow import FollowScreen
-from tests.fakes import engine as scripted
+from tests.fakes import operations, pictures
+from tests.fakes.engine import FakeEngine
+from tests.fakes.pictures import NOW
 from tests.interface.conftest import OpenDesk
 
 
@@ -16,8 +18,8 @@ from tests.interface.conftest import OpenDesk
 async def test_a_service_or_one_replica_is_restarted(
     open_desk: OpenDesk, keys: tuple[str, ...], name: str
 ) -> None:
-    async with open_desk(scripted.normal()) as desk:
-        desk.engine.next_plan = scripted.restart_plan("app-1", "app-2")
+    async with open_desk(pictures.normal()) as desk:
+        desk.engine.next_plan = operations.restart_plan("app-1", "app-2")
         await desk.plan(*keys)
         assert desk.asked("plan") == [("plan", "restart", {"services": [name]})]
         await desk.sees("app  now 2 of 2 ready", "12.4/s", "restart app-2", "risk low")
@@ -27,17 +29,17 @@ async def test_a_service_or_one_replica_is_restarted(
 
 
 async def test_everything_is_restarted_with_one_key(open_desk: OpenDesk) -> None:
-    async with open_desk(scripted.normal()) as desk:
-        desk.engine.next_plan = scripted.restart_plan("app-1", "app-2")
+    async with open_desk(pictures.normal()) as desk:
+        desk.engine.next_plan = operations.restart_plan("app-1", "app-2")
         await desk.plan("t", "R")  # from any screen
         assert desk.asked("plan") == [("plan", "restart", {"all": True})]
 
 
 async def test_in_production_what_stops_everything_asks_for_its_name(open_desk: OpenDesk) -> None:
-    async with open_desk(scripted.production()) as desk:
+    async with open_desk(pictures.production()) as desk:
         desk.engine.elevate(15, "test")
-        await desk.until(lambda: desk.app.view.may_write(scripted.NOW), "write access")
-        desk.engine.next_plan = scripted.restart_plan("redis-1", service="redis", risk=Risk.HIGH)
+        await desk.until(lambda: desk.app.view.may_write(NOW), "write access")
+        desk.engine.next_plan = operations.restart_plan("redis-1", service="redis", risk=Risk.HIGH)
         await desk.plan("end", "r")
         await desk.sees("risk high")
         await desk.type("hangs")
@@ -53,7 +55,7 @@ async def test_in_production_what_stops_everything_asks_for_its_name(open_desk: 
 
 
 async def test_a_runtime_that_cannot_restart_has_no_such_key(open_desk: OpenDesk) -> None:
-    engine = scripted.FakeEngine(scripted.normal())
+    engine = FakeEngine(pictures.normal())
     engine.runtime = object()
     async with open_desk(None, engine=engine) as desk:
         assert "r restart" not in desk.footer

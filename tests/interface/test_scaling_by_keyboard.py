@@ -19,12 +19,14 @@ from console.errors import ConsoleError
 from screens.dialogs.scale import ScaleDialog
 from screens.follow import FollowScreen
 from screens.overview import OverviewScreen
-from tests.fakes import engine as scripted
+from tests.fakes import operations, pictures
+from tests.fakes.engine import FakeEngine
+from tests.fakes.pictures import NOW
 from tests.interface.conftest import Desk, OpenDesk
 
 
 async def test_plus_and_digits_draw_the_target_and_esc_drops_it(open_desk: OpenDesk) -> None:
-    async with open_desk(scripted.normal()) as desk:
+    async with open_desk(pictures.normal()) as desk:
         await desk.press("down", "plus", "plus")
         await desk.sees("2 → 4")
         assert "plan worker-llm 2 → 4" in desk.footer
@@ -39,13 +41,13 @@ async def test_plus_and_digits_draw_the_target_and_esc_drops_it(open_desk: OpenD
 
 
 async def test_a_target_that_is_already_so_is_no_target(open_desk: OpenDesk) -> None:
-    async with open_desk(scripted.normal()) as desk:
+    async with open_desk(pictures.normal()) as desk:
         await desk.press("down", "plus", "minus")
         assert "plan" not in desk.footer
 
 
 async def test_a_service_is_scaled_followed_verified_and_undone(open_desk: OpenDesk) -> None:
-    async with open_desk(scripted.normal()) as desk:
+    async with open_desk(pictures.normal()) as desk:
         await desk.plan("down", "plus", "plus", "enter")
         assert "worker-llm   2 → 4 " in desk.text
         assert "34 waiting" in desk.text
@@ -77,7 +79,7 @@ async def test_a_service_is_scaled_followed_verified_and_undone(open_desk: OpenD
 
 
 async def test_enter_never_means_yes(open_desk: OpenDesk) -> None:
-    async with open_desk(scripted.normal()) as desk:
+    async with open_desk(pictures.normal()) as desk:
         await desk.plan("down", "plus", "enter")
         await desk.press("enter")
         await desk.until(lambda: isinstance(desk.app.screen, OverviewScreen), "the overview")
@@ -86,7 +88,7 @@ async def test_enter_never_means_yes(open_desk: OpenDesk) -> None:
 
 
 async def test_enter_in_the_reason_leads_to_cancel_and_not_to_yes(open_desk: OpenDesk) -> None:
-    async with open_desk(scripted.normal()) as desk:
+    async with open_desk(pictures.normal()) as desk:
         await desk.plan("down", "plus", "enter")
         await desk.press("tab", "y", "enter")
         assert desk.asked("submit") == []
@@ -94,7 +96,7 @@ async def test_enter_in_the_reason_leads_to_cancel_and_not_to_yes(open_desk: Ope
 
 
 async def test_keys_typed_ahead_do_not_confirm(open_desk: OpenDesk) -> None:
-    async with open_desk(scripted.normal()) as desk:
+    async with open_desk(pictures.normal()) as desk:
         await desk.press("down", "plus", "enter", "y", "y")
         await desk.sees("exact commands")
         # The plan has just come: what is pressed now was meant for something else.
@@ -107,8 +109,8 @@ async def test_keys_typed_ahead_do_not_confirm(open_desk: OpenDesk) -> None:
 
 
 async def test_a_refused_plan_says_what_is_unchanged_and_what_to_do(open_desk: OpenDesk) -> None:
-    async with open_desk(scripted.normal()) as desk:
-        desk.engine.refusal = scripted.TOO_MANY
+    async with open_desk(pictures.normal()) as desk:
+        desk.engine.refusal = operations.TOO_MANY
         await desk.press("down", "9", "enter")
         await desk.sees("cannot run 9 replicas", "unchanged: nothing was changed", "next: scale to")
         await desk.dialog()
@@ -119,7 +121,7 @@ async def test_a_refused_plan_says_what_is_unchanged_and_what_to_do(open_desk: O
 
 
 async def test_a_bug_in_the_engine_does_not_end_the_console(open_desk: OpenDesk) -> None:
-    async with open_desk(scripted.normal()) as desk:
+    async with open_desk(pictures.normal()) as desk:
         desk.engine.refusal = ConsoleError("")
         desk.engine.plan = None  # type: ignore[method-assign,assignment]
         await desk.press("down", "plus", "enter")
@@ -127,7 +129,7 @@ async def test_a_bug_in_the_engine_does_not_end_the_console(open_desk: OpenDesk)
 
 
 async def test_production_demands_a_reason(open_desk: OpenDesk) -> None:
-    async with open_desk(scripted.production()) as desk:
+    async with open_desk(pictures.production()) as desk:
         desk.engine.elevate(15, "test")
         await desk.until(lambda: desk.app.view.may_write(desk.engine.clock.now()), "write access")
         await desk.plan("down", "plus", "enter")
@@ -142,7 +144,7 @@ async def test_production_demands_a_reason(open_desk: OpenDesk) -> None:
 
 
 async def test_nothing_left_in_production_demands_the_typed_name(open_desk: OpenDesk) -> None:
-    async with open_desk(scripted.production()) as desk:
+    async with open_desk(pictures.production()) as desk:
         desk.engine.elevate(15, "test")
         await desk.until(lambda: desk.app.view.may_write(desk.engine.clock.now()), "write access")
         await desk.plan("down", "0", "enter")
@@ -161,7 +163,7 @@ async def test_nothing_left_in_production_demands_the_typed_name(open_desk: Open
 async def test_a_service_without_policy_is_not_aimed_at(
     open_desk: OpenDesk, keys: tuple[str, ...]
 ) -> None:
-    async with open_desk(scripted.normal()) as desk:
+    async with open_desk(pictures.normal()) as desk:
         await desk.press(*keys)
         assert "no scale policy" in desk.footer
         await desk.press("escape")
@@ -169,13 +171,13 @@ async def test_a_service_without_policy_is_not_aimed_at(
 
 
 async def test_no_new_target_while_an_operation_is_unfinished(open_desk: OpenDesk) -> None:
-    async with open_desk(scripted.unfinished()) as desk:
+    async with open_desk(pictures.unfinished()) as desk:
         await desk.press("down", "plus")
         assert "scale is interrupted" in desk.footer
 
 
 async def test_a_runtime_that_cannot_scale_says_so(open_desk: OpenDesk) -> None:
-    engine = scripted.FakeEngine(scripted.normal())
+    engine = FakeEngine(pictures.normal())
     engine.runtime = object()
     async with open_desk(None, engine=engine) as desk:
         await desk.press("down", "plus")
@@ -183,31 +185,29 @@ async def test_a_runtime_that_cannot_scale_says_so(open_desk: OpenDesk) -> None:
 
 
 async def test_the_selection_stays_on_its_service_when_rows_move(open_desk: OpenDesk) -> None:
-    async with open_desk(scripted.normal()) as desk:
+    async with open_desk(pictures.normal()) as desk:
         await desk.press("down", "down")
-        desk.engine.picture = replace(
-            scripted.failed(), taken_at=scripted.NOW + timedelta(seconds=1)
-        )
+        desk.engine.picture = replace(pictures.failed(), taken_at=NOW + timedelta(seconds=1))
         await desk.sees("DEGRADED")
         await desk.press("plus")
         await desk.sees("worker-rl 1 → 2")
 
 
 async def test_a_reached_target_is_forgotten(open_desk: OpenDesk) -> None:
-    async with open_desk(scripted.normal()) as desk:
+    async with open_desk(pictures.normal()) as desk:
         await desk.press("down", "plus")
         await desk.sees("2 → 3")
         desk.engine.picture = replace(
-            scripted.normal(),
-            services=scripted.services(llm=3),
-            taken_at=scripted.NOW + timedelta(seconds=1),
+            pictures.normal(),
+            services=pictures.services(llm=3),
+            taken_at=NOW + timedelta(seconds=1),
         )
         await desk.sees("3/3")
         assert "2 → 3" not in desk.text
 
 
 async def test_the_wizard_takes_another_target_and_plans_anew(open_desk: OpenDesk) -> None:
-    async with open_desk(scripted.normal()) as desk:
+    async with open_desk(pictures.normal()) as desk:
         await desk.press("down", "s")
         await desk.sees("worker-llm  stays 2", "nothing to do")
         await desk.dialog()
@@ -227,7 +227,7 @@ async def test_the_wizard_takes_another_target_and_plans_anew(open_desk: OpenDes
 
 
 async def test_y_means_nothing_until_a_new_plan_can_have_been_read(open_desk: OpenDesk) -> None:
-    async with open_desk(scripted.normal()) as desk:
+    async with open_desk(pictures.normal()) as desk:
         dialog = cast(ScaleDialog, await desk.plan("down", "plus", "enter"))
         dialog.GUARD_SECONDS = 3600.0  # type: ignore[misc]
         await desk.press("plus")
@@ -237,7 +237,7 @@ async def test_y_means_nothing_until_a_new_plan_can_have_been_read(open_desk: Op
 
 
 async def test_gradual_and_emergency_are_ways_of_the_same_plan(open_desk: OpenDesk) -> None:
-    async with open_desk(scripted.normal(services=scripted.services(llm=4))) as desk:
+    async with open_desk(pictures.normal(services=pictures.services(llm=4))) as desk:
         await desk.plan("down", "1", "enter")
         await desk.press("g")
         await desk.sees("■ g gradual")
@@ -250,11 +250,11 @@ async def test_gradual_and_emergency_are_ways_of_the_same_plan(open_desk: OpenDe
 
 
 async def test_one_key_takes_every_worker_service_to_one(open_desk: OpenDesk) -> None:
-    workers = list(scripted.services(llm=3))
-    workers[2] = scripted.service(
-        "worker-rl", Role.WORKER, scripted.replica("worker-rl-1"), scripted.replica("worker-rl-2")
+    workers = list(pictures.services(llm=3))
+    workers[2] = pictures.service(
+        "worker-rl", Role.WORKER, pictures.replica("worker-rl-1"), pictures.replica("worker-rl-2")
     )
-    async with open_desk(scripted.normal(services=tuple(workers))) as desk:
+    async with open_desk(pictures.normal(services=tuple(workers))) as desk:
         await desk.plan("exclamation_mark")
         await desk.sees("worker-llm 3 → 1, worker-rl 2 → 1", "■ ! emergency")
         await desk.press("y")
@@ -267,10 +267,10 @@ async def test_one_key_takes_every_worker_service_to_one(open_desk: OpenDesk) ->
 
 async def test_an_emergency_cancels_the_running_operation_first(open_desk: OpenDesk) -> None:
     running = OperationSummary(
-        "op-0003", "scale", OperationState.RUNNING, "start-app-3", scripted.NOW, "ben"
+        "op-0003", "scale", OperationState.RUNNING, "start-app-3", NOW, "ben"
     )
-    async with open_desk(scripted.normal(operation=running)) as desk:
-        desk.engine.journal = [scripted.operation(OperationState.RUNNING, operation_id="op-0003")]
+    async with open_desk(pictures.normal(operation=running)) as desk:
+        desk.engine.journal = [operations.operation(OperationState.RUNNING, operation_id="op-0003")]
         await desk.press("down", "minus")
         assert "scale is running: settle it first" in desk.footer
         await desk.plan("exclamation_mark")
@@ -281,9 +281,9 @@ async def test_an_emergency_cancels_the_running_operation_first(open_desk: OpenD
 
 
 async def test_write_access_that_ends_while_a_plan_is_read_refuses_it(open_desk: OpenDesk) -> None:
-    async with open_desk(scripted.production()) as desk:
+    async with open_desk(pictures.production()) as desk:
         desk.engine.elevate(1, "test")
-        await desk.until(lambda: desk.app.view.may_write(scripted.NOW), "write access")
+        await desk.until(lambda: desk.app.view.may_write(NOW), "write access")
         await desk.sees("WRITE 60s")
         await desk.plan("down", "plus", "enter")
         await desk.type("load")
@@ -297,20 +297,20 @@ async def test_write_access_that_ends_while_a_plan_is_read_refuses_it(open_desk:
 
 
 async def test_the_effect_is_shown_from_the_history(open_desk: OpenDesk) -> None:
-    async with open_desk(scripted.normal()) as desk:
-        done = scripted.operation(
-            OperationState.DONE, verified=True, ended_at=scripted.NOW - timedelta(minutes=2)
+    async with open_desk(pictures.normal()) as desk:
+        done = operations.operation(
+            OperationState.DONE, verified=True, ended_at=NOW - timedelta(minutes=2)
         )
         desk.engine.journal = [done]
         begun = done.submitted_at
         desk.engine.history = {
-            "service.worker-llm.ready": [(begun, 2.0), (scripted.NOW, 4.0)],
+            "service.worker-llm.ready": [(begun, 2.0), (NOW, 4.0)],
             "service.worker-llm.cpu_ratio": [
-                (begun - timedelta(seconds=30), 0.9), (begun, None), (scripted.NOW, 0.55),
+                (begun - timedelta(seconds=30), 0.9), (begun, None), (NOW, 0.55),
             ],
-            "queue.llm.depth": [(begun - timedelta(hours=1), 7.0), (scripted.NOW, 3.0)],
+            "queue.llm.depth": [(begun - timedelta(hours=1), 7.0), (NOW, 3.0)],
         }  # fmt: skip
-        desk.engine.settled = Settling("settling", scripted.NOW, "settling, 3 min left")
+        desk.engine.settled = Settling("settling", NOW, "settling, 3 min left")
         await desk.press("o")
         await desk.sees("done")
         await desk.press("enter")
@@ -330,7 +330,7 @@ def _can_confirm(desk: Desk) -> bool:
 async def test_the_advice_is_shown_with_its_arithmetic_and_taken_with_a_key(
     open_desk: OpenDesk,
 ) -> None:
-    async with open_desk(scripted.busy()) as desk:
+    async with open_desk(pictures.busy()) as desk:
         await desk.press("down", "s")
         await desk.sees("scale up: 120 tasks wait", "▲ 120 tasks wait (limit 50)", "a takes it")
         await desk.dialog()
@@ -340,7 +340,7 @@ async def test_the_advice_is_shown_with_its_arithmetic_and_taken_with_a_key(
 
 
 async def test_an_old_picture_advises_nothing(open_desk: OpenDesk) -> None:
-    async with open_desk(scripted.busy()) as desk:
+    async with open_desk(pictures.busy()) as desk:
         await desk.press("down", "s")
         await desk.sees("scale up: 120 tasks wait")
         await desk.dialog()
@@ -351,14 +351,14 @@ async def test_an_old_picture_advises_nothing(open_desk: OpenDesk) -> None:
 
 
 async def test_a_refusal_of_what_is_no_longer_wished_is_not_shown(open_desk: OpenDesk) -> None:
-    async with open_desk(scripted.normal()) as desk:
+    async with open_desk(pictures.normal()) as desk:
         refused = threading.Event()
 
         def plan(verb: str, wish: dict[str, Any]) -> Plan:
             if wish["targets"] == {"worker-llm": 3}:
                 refused.wait(10)
-                raise scripted.TOO_MANY
-            return scripted.scale_plan("worker-llm", 2, wish["targets"]["worker-llm"])
+                raise operations.TOO_MANY
+            return operations.scale_plan("worker-llm", 2, wish["targets"]["worker-llm"])
 
         desk.engine.plan = plan  # type: ignore[method-assign]
         await desk.press("down", "plus", "enter")
@@ -371,9 +371,9 @@ async def test_a_refusal_of_what_is_no_longer_wished_is_not_shown(open_desk: Ope
 
 
 async def test_the_step_at_work_is_in_sight_and_at_the_end_the_result(open_desk: OpenDesk) -> None:
-    async with open_desk(scripted.normal()) as desk:
-        plan = scripted.scale_plan("worker-llm", 2, 30)
-        desk.engine.journal = [scripted.operation(OperationState.RUNNING, plan=plan)]
+    async with open_desk(pictures.normal()) as desk:
+        plan = operations.scale_plan("worker-llm", 2, 30)
+        desk.engine.journal = [operations.operation(OperationState.RUNNING, plan=plan)]
         await desk.press("o")
         await desk.sees("running")
         await desk.press("enter")
@@ -388,7 +388,7 @@ async def test_the_step_at_work_is_in_sight_and_at_the_end_the_result(open_desk:
 
 
 async def test_who_scales_by_hand_is_told_that_the_autoscaler_is_on(open_desk: OpenDesk) -> None:
-    decision = Decision("worker-llm", Action.HOLD, None, "cooling down", scripted.NOW)
-    async with open_desk(scripted.normal(autoscale=(decision,))) as desk:
+    decision = Decision("worker-llm", Action.HOLD, None, "cooling down", NOW)
+    async with open_desk(pictures.normal(autoscale=(decision,))) as desk:
         await desk.press("down", "s")
         await desk.sees("autoscale is on for worker-llm: hold, cooling down")

@@ -7,14 +7,16 @@ from dataclasses import replace
 import pytest
 
 from console.domain.happenings import Happening, Kind
-from console.domain.services import Health, ReplicaState, Role
+from console.domain.services import Health, ReplicaState, Role, Service
 from console.errors import Unreachable
 from screens.dialogs.base import Dialog
 from screens.overview import OverviewScreen
 from screens.overview_lines import Page
 from screens.service import ServiceScreen
 from screens.widgets.lines import Later
-from tests.fakes import engine as scripted
+from tests.fakes import insight, operations, pictures
+from tests.fakes.engine import FakeEngine
+from tests.fakes.pictures import NOW
 from tests.interface.conftest import Desk, OpenDesk
 
 
@@ -25,7 +27,7 @@ async def opens_why(desk: Desk, *keys: str) -> None:
 
 
 async def test_enter_says_why(open_desk: OpenDesk) -> None:
-    async with open_desk(scripted.failed(), size=(100, 60)) as desk:
+    async with open_desk(pictures.failed(), size=(100, 60)) as desk:
         await opens_why(desk, "enter")
         await desk.sees(
             "worker-llm  worker · 1/2 ready · unhealthy",
@@ -46,34 +48,34 @@ async def test_enter_says_why(open_desk: OpenDesk) -> None:
 
 
 async def test_the_runtime_is_asked_on_opening_and_on_change_only(open_desk: OpenDesk) -> None:
-    async with open_desk(scripted.normal(), size=(100, 60)) as desk:
+    async with open_desk(pictures.normal(), size=(100, 60)) as desk:
         await opens_why(desk, "i")
         assert desk.asked("describe") == [("describe", "app")]
         # Another load is no change; a picture a second must cost the engine nothing.
         busier = replace(desk.app.view.snapshot.services[0], cpu_ratio=0.77)  # type: ignore[union-attr]
-        rest = scripted.normal().services[1:]
-        later = scripted.NOW.replace(second=31)
-        desk.engine.picture = scripted.normal(taken_at=later, services=(busier, *rest))
+        rest = pictures.normal().services[1:]
+        later = NOW.replace(second=31)
+        desk.engine.picture = pictures.normal(taken_at=later, services=(busier, *rest))
         await desk.until(lambda: desk.app.view.snapshot.taken_at == later, "the picture")  # type: ignore[union-attr]
         await desk.pilot.pause()
         assert desk.asked("describe") == [("describe", "app")]
         # A crash is one.
         died = replace(busier.replicas[0], restarts=1, pid=9)
         crashed = replace(busier, replicas=(died, busier.replicas[1]))
-        later = scripted.NOW.replace(second=32)
-        desk.engine.picture = scripted.normal(taken_at=later, services=(crashed, *rest))
+        later = NOW.replace(second=32)
+        desk.engine.picture = pictures.normal(taken_at=later, services=(crashed, *rest))
         await desk.until(lambda: len(desk.asked("describe")) == 2, "asked again")
 
 
 async def test_a_service_that_cannot_be_described_is_still_shown(open_desk: OpenDesk) -> None:
-    async with open_desk(scripted.normal(), size=(100, 40)) as desk:
+    async with open_desk(pictures.normal(), size=(100, 40)) as desk:
         desk.engine.describe_failure = Unreachable("the Docker Engine is not running")
         await desk.press("i")
         await desk.sees("no more is known: the Docker Engine is not running", "app-2", "2/2 ready")
 
 
 async def test_drift_is_told_with_the_command_that_mends_it(open_desk: OpenDesk) -> None:
-    async with open_desk(scripted.drifting(), size=(100, 50)) as desk:
+    async with open_desk(pictures.drifting(), size=(100, 50)) as desk:
         await desk.sees("≠ 2/2", "≠ app-2: has 0.5 cores", "requests are shared unevenly")
         await opens_why(desk, "enter")
         await desk.sees(
@@ -84,14 +86,14 @@ async def test_drift_is_told_with_the_command_that_mends_it(open_desk: OpenDesk)
 
 
 async def test_the_keys_of_a_service_work_on_its_own_screen(open_desk: OpenDesk) -> None:
-    async with open_desk(scripted.normal(), size=(100, 34)) as desk:
+    async with open_desk(pictures.normal(), size=(100, 34)) as desk:
         await opens_why(desk, "down", "enter")
         await desk.press("plus", "plus")
         await desk.sees("2 → 4")
         assert "plan worker-llm 2 → 4" in desk.footer
         await desk.press("escape")
         assert "plan" not in desk.footer
-        desk.engine.next_plan = scripted.restart_plan("worker-llm-1", service="worker-llm")
+        desk.engine.next_plan = operations.restart_plan("worker-llm-1", service="worker-llm")
         await desk.press("down")
         await desk.until(lambda: desk.app.chosen == "worker-llm-1", "a replica")
         await desk.plan("r")
@@ -108,9 +110,9 @@ async def test_the_keys_of_a_service_work_on_its_own_screen(open_desk: OpenDesk)
 
 
 async def test_a_service_without_a_replica_says_why(open_desk: OpenDesk) -> None:
-    gone = scripted.service("worker-rl", Role.WORKER, desired=0)
+    gone = pictures.service("worker-rl", Role.WORKER, desired=0)
     gone = replace(gone, reason="scaled to 0")
-    async with open_desk(scripted.normal(services=(gone,))) as desk:
+    async with open_desk(pictures.normal(services=(gone,))) as desk:
         await desk.press("i")
         await desk.sees("worker-rl: scaled to 0")
 
@@ -119,7 +121,7 @@ async def test_a_service_without_a_replica_says_why(open_desk: OpenDesk) -> None
 
 
 async def test_a_filter_hides_and_says_so(open_desk: OpenDesk) -> None:
-    async with open_desk(scripted.failed(), size=(100, 40)) as desk:
+    async with open_desk(pictures.failed(), size=(100, 40)) as desk:
         await desk.press("slash")
         await desk.type("!worker restarts=0")
         await desk.press("enter")
@@ -137,7 +139,7 @@ async def test_a_filter_hides_and_says_so(open_desk: OpenDesk) -> None:
 
 
 async def test_the_order_is_chosen_and_told(open_desk: OpenDesk) -> None:
-    async with open_desk(scripted.failed(), size=(100, 40)) as desk:
+    async with open_desk(pictures.failed(), size=(100, 40)) as desk:
 
         def first() -> str:
             rows = desk.screen._page.rows  # type: ignore[attr-defined]
@@ -158,7 +160,7 @@ async def test_the_order_is_chosen_and_told(open_desk: OpenDesk) -> None:
 
 
 async def test_replicas_are_filtered_by_fields_of_their_own(open_desk: OpenDesk) -> None:
-    async with open_desk(scripted.failed(), size=(100, 50)) as desk:
+    async with open_desk(pictures.failed(), size=(100, 50)) as desk:
         await opens_why(desk, "enter", "slash")
         await desk.type("state:backoff")
         await desk.press("enter")
@@ -169,7 +171,7 @@ async def test_replicas_are_filtered_by_fields_of_their_own(open_desk: OpenDesk)
 
 
 async def test_help_explains_the_filter(open_desk: OpenDesk) -> None:
-    async with open_desk(scripted.normal(), size=(160, 48)) as desk:
+    async with open_desk(pictures.normal(), size=(160, 48)) as desk:
         await desk.press("question_mark")
         await desk.sees("health:unhealthy", "cpu>80", "restarts>0", "!word")
 
@@ -177,18 +179,18 @@ async def test_help_explains_the_filter(open_desk: OpenDesk) -> None:
 # Many, few, strange --------------------------------------------------------------
 
 
-def crowd(count: int) -> tuple[scripted.Service, ...]:
+def crowd(count: int) -> tuple[Service, ...]:
     """One service with *count* replicas, the last of them sick."""
-    replicas = [scripted.replica(f"app-{n}") for n in range(1, count)]
-    sick = scripted.replica(
+    replicas = [pictures.replica(f"app-{n}") for n in range(1, count)]
+    sick = pictures.replica(
         f"app-{count}", health=Health.UNHEALTHY, state=ReplicaState.BACKOFF, restarts=5
     )
-    return (scripted.service("app", Role.APP, *replicas, sick),)
+    return (pictures.service("app", Role.APP, *replicas, sick),)
 
 
 @pytest.mark.parametrize("key", ["v", "i"], ids=["overview", "service"])
 async def test_of_300_replicas_only_those_in_sight_are_drawn(open_desk: OpenDesk, key: str) -> None:
-    async with open_desk(scripted.normal(services=crowd(300)), size=(100, 30)) as desk:
+    async with open_desk(pictures.normal(services=crowd(300)), size=(100, 30)) as desk:
         await desk.press("right", key)
         await desk.until(lambda: key == "v" or isinstance(desk.screen, ServiceScreen), key)
         page: Page = desk.screen._page  # type: ignore[attr-defined]
@@ -221,10 +223,10 @@ async def test_any_number_of_services_of_any_name(
 ) -> None:
     names = [f"{n}-[/b]\x1b[31m\u202e{'long' * 50}" for n in range(count)]
     many = tuple(
-        scripted.service(name, Role.APP, scripted.replica(f"{name}-1", reason="\x07[red]"))
+        pictures.service(name, Role.APP, pictures.replica(f"{name}-1", reason="\x07[red]"))
         for name in names
     )
-    async with open_desk(scripted.normal(services=many), size=size) as desk:
+    async with open_desk(pictures.normal(services=many), size=size) as desk:
         await desk.sees("no services are defined" if count == 0 else "0-[/b]")
         await desk.press("end", "i")
         await desk.until(lambda: isinstance(desk.screen, ServiceScreen), "the service")
@@ -238,9 +240,9 @@ async def test_any_number_of_services_of_any_name(
 async def test_trends_are_there_with_the_first_picture_and_cost_nothing_afterwards(
     open_desk: OpenDesk,
 ) -> None:
-    engine = scripted.FakeEngine(None)
-    engine.recalled = scripted.normal()
-    engine.trends = {"service.app.cpu_ratio": scripted.rising()}
+    engine = FakeEngine(None)
+    engine.recalled = pictures.normal()
+    engine.trends = {"service.app.cpu_ratio": insight.rising()}
     async with open_desk(None, engine=engine) as desk:
         # Before any source has answered: from the agent's picture and its history.
         await desk.sees("app", "▄▅▆▆▇██")
@@ -250,20 +252,20 @@ async def test_trends_are_there_with_the_first_picture_and_cost_nothing_afterwar
 
 
 async def test_h_tells_the_last_hour_from_anywhere(open_desk: OpenDesk) -> None:
-    async with open_desk(scripted.normal()) as desk:
-        desk.engine.seen = scripted.happenings()
-        desk.engine.done = list(scripted.normal().changes[:1])
+    async with open_desk(pictures.normal()) as desk:
+        desk.engine.seen = insight.happenings()
+        desk.engine.done = list(pictures.normal().changes[:1])
         for key in ("l", "t", "o", "i"):
             await desk.press(key, "h")
             await desk.sees("alert HighErrorRate is over", "killed by SIGKILL")
         lines = [line for line in desk.text.splitlines() if "▶" in line or "▲" in line]
         assert "scale worker-llm 1 → 2 · done · queue growing · by ana" in lines[0]
-        later = Happening(scripted.NOW, Kind.REPLICA, "app-2", "app-2 healthy → starting", False)
+        later = Happening(NOW, Kind.REPLICA, "app-2", "app-2 healthy → starting", False)
         desk.engine.seen.append(later)
         await desk.sees("app-2 healthy → starting")
 
 
 async def test_a_quiet_hour_is_said_in_words(open_desk: OpenDesk) -> None:
-    async with open_desk(scripted.normal()) as desk:
+    async with open_desk(pictures.normal()) as desk:
         await desk.press("h")
         await desk.sees("Nothing changed in the last hour")

@@ -8,7 +8,7 @@ from console.domain.plans import Plan, Risk, Step
 from console.domain.services import Limits
 from screens.dialogs.base import Dialog
 from screens.overview import OverviewScreen
-from tests.fakes import engine as scripted
+from tests.fakes import operations, pictures
 from tests.interface.conftest import Desk, OpenDesk
 
 PLAN = Plan(
@@ -28,9 +28,9 @@ async def _open(desk: Desk, *keys: str) -> None:
 async def test_limits_are_asked_for_as_they_are_and_only_what_changed_is_planned(
     open_desk: OpenDesk,
 ) -> None:
-    services = list(scripted.services())
+    services = list(pictures.services())
     services[0] = replace(services[0], limits=Limits(cpu_cores=1.0, memory_bytes=2 * 1024**3))
-    async with open_desk(scripted.normal(services=tuple(services))) as desk:
+    async with open_desk(pictures.normal(services=tuple(services))) as desk:
         desk.engine.next_plan = PLAN
         await _open(desk, "z")
         await desk.sees("the largest replica uses 320M")
@@ -42,7 +42,7 @@ async def test_limits_are_asked_for_as_they_are_and_only_what_changed_is_planned
 
 
 async def test_nothing_changed_is_nothing_planned(open_desk: OpenDesk) -> None:
-    async with open_desk(scripted.normal()) as desk:
+    async with open_desk(pictures.normal()) as desk:
         await _open(desk, "z")
         await desk.press("enter", "enter", "enter", "enter")
         await desk.until(lambda: isinstance(desk.app.screen, OverviewScreen), "the overview")
@@ -50,7 +50,7 @@ async def test_nothing_changed_is_nothing_planned(open_desk: OpenDesk) -> None:
 
 
 async def test_a_setting_is_found_by_part_of_its_name(open_desk: OpenDesk) -> None:
-    async with open_desk(scripted.normal()) as desk:
+    async with open_desk(pictures.normal()) as desk:
         desk.engine.next_plan = replace(PLAN, verb="settings", summary="LOG_LEVEL INFO → DEBUG")
         desk.app.act("settings")
         await desk.sees("LLM_BATCH_SIZE", "(secret)", "how much is logged")
@@ -67,7 +67,7 @@ async def test_a_setting_is_found_by_part_of_its_name(open_desk: OpenDesk) -> No
 
 
 async def test_what_is_stopped_for_a_setting_is_named_before(open_desk: OpenDesk) -> None:
-    async with open_desk(scripted.normal()) as desk:
+    async with open_desk(pictures.normal()) as desk:
         desk.engine.next_plan = Plan(
             "settings",
             "REDIS_MAXMEMORY 640mb → 1gb (redis)",
@@ -86,8 +86,8 @@ async def test_what_is_stopped_for_a_setting_is_named_before(open_desk: OpenDesk
 
 
 async def test_the_complete_restart_is_severe_everywhere(open_desk: OpenDesk) -> None:
-    async with open_desk(scripted.normal()) as desk:
-        desk.engine.next_plan = scripted.restart_plan("app-1", "redis-1")
+    async with open_desk(pictures.normal()) as desk:
+        desk.engine.next_plan = operations.restart_plan("app-1", "redis-1")
         await desk.press("colon")
         await desk.until(lambda: desk.app.focused is not None, "the palette")
         await desk.type("ground up")
@@ -104,7 +104,7 @@ async def test_the_complete_restart_is_severe_everywhere(open_desk: OpenDesk) ->
 
 
 async def test_cleaning_up_shows_sizes_before_anything_is_asked(open_desk: OpenDesk) -> None:
-    async with open_desk(scripted.normal()) as desk:
+    async with open_desk(pictures.normal()) as desk:
         desk.engine.next_plan = Plan(
             "cleanup",
             "1.2 GiB: 1 images, 0 logs, 0 checkpoints packed",

@@ -17,20 +17,22 @@ from console.domain.services import Limits
 from console.domain.settling import Settling
 from console.domain.snapshot import Snapshot
 from screens.dialogs.base import Dialog
-from tests.fakes import engine as scripted
+from tests.fakes import insight, operations, pictures
+from tests.fakes.engine import FakeEngine
+from tests.fakes.pictures import NOW
 from tests.interface.conftest import Desk, console
 
 SnapCompare = Callable[..., bool]
 SIZES = pytest.mark.parametrize("size", [(80, 24), (160, 48)], ids=["80x24", "160x48"])
 STATES: dict[str, Callable[[], Snapshot]] = {
-    "empty": scripted.empty,
-    "normal": scripted.normal,
-    "stale": scripted.stale,
-    "failed": scripted.failed,
+    "empty": pictures.empty,
+    "normal": pictures.normal,
+    "stale": pictures.stale,
+    "failed": pictures.failed,
 }
 
 
-def drawn(engine: scripted.FakeEngine, script: Callable[[Desk], Awaitable[None]]) -> dict[str, Any]:
+def drawn(engine: FakeEngine, script: Callable[[Desk], Awaitable[None]]) -> dict[str, Any]:
     """Return the arguments of snap_compare for a console after *script*."""
     app = console(engine)
 
@@ -50,18 +52,18 @@ def test_watching(snap_compare: SnapCompare, key: str, state: str, size: tuple[i
     async def script(desk: Desk) -> None:
         await desk.press(key)
 
-    engine = scripted.FakeEngine(STATES[state]())
+    engine = FakeEngine(STATES[state]())
     assert snap_compare(**drawn(engine, script), terminal_size=size)
 
 
 @SIZES
 @pytest.mark.parametrize("state", STATES)
 def test_why(snap_compare: SnapCompare, state: str, size: tuple[int, int]) -> None:
-    engine = scripted.FakeEngine(STATES[state]())
-    engine.trends = {"service.worker-llm.cpu_ratio": scripted.rising()}
+    engine = FakeEngine(STATES[state]())
+    engine.trends = {"service.worker-llm.cpu_ratio": insight.rising()}
     engine.recalled = engine.picture
     if state == "failed":
-        engine.seen = scripted.happenings()
+        engine.seen = insight.happenings()
 
     async def script(desk: Desk) -> None:
         if state != "empty":
@@ -76,14 +78,14 @@ def test_why(snap_compare: SnapCompare, state: str, size: tuple[int, int]) -> No
 @SIZES
 @pytest.mark.parametrize("state", STATES)
 def test_changes(snap_compare: SnapCompare, state: str, size: tuple[int, int]) -> None:
-    engine = scripted.FakeEngine(STATES[state]())
+    engine = FakeEngine(STATES[state]())
     if state != "empty":
-        engine.seen = scripted.happenings()
-        engine.done = list(scripted.normal().changes[:1])
+        engine.seen = insight.happenings()
+        engine.done = list(pictures.normal().changes[:1])
     if state == "failed":
 
         def broken(seconds: float, service: str | None = None) -> object:
-            raise scripted.TOO_MANY
+            raise operations.TOO_MANY
 
         engine.happened = broken  # type: ignore[method-assign,assignment]
 
@@ -99,9 +101,9 @@ def test_changes(snap_compare: SnapCompare, state: str, size: tuple[int, int]) -
 def test_an_overview_with_drift_trends_and_uneven_load(
     snap_compare: SnapCompare, size: tuple[int, int]
 ) -> None:
-    engine = scripted.FakeEngine(scripted.drifting())
+    engine = FakeEngine(pictures.drifting())
     names = ("service.app.cpu_ratio", "request_rate", "host_cpu_ratio", "p95_seconds")
-    engine.trends = dict.fromkeys(names, scripted.rising())
+    engine.trends = dict.fromkeys(names, insight.rising())
     engine.recalled = engine.picture
 
     async def script(desk: Desk) -> None:
@@ -114,15 +116,15 @@ def test_an_overview_with_drift_trends_and_uneven_load(
 @SIZES
 @pytest.mark.parametrize("state", STATES)
 def test_logs(snap_compare: SnapCompare, state: str, size: tuple[int, int]) -> None:
-    engine = scripted.FakeEngine(STATES[state]())
+    engine = FakeEngine(STATES[state]())
     if state == "failed":
 
         def broken(request: object) -> object:
-            raise scripted.TOO_MANY
+            raise operations.TOO_MANY
 
         engine.logs = broken  # type: ignore[method-assign,assignment]
     elif state != "empty":
-        engine.log.extend(scripted.log_lines(60))
+        engine.log.extend(insight.log_lines(60))
 
     async def script(desk: Desk) -> None:
         await desk.press("l")
@@ -135,11 +137,11 @@ def test_logs(snap_compare: SnapCompare, state: str, size: tuple[int, int]) -> N
 @SIZES
 @pytest.mark.parametrize("state", STATES)
 def test_metrics(snap_compare: SnapCompare, state: str, size: tuple[int, int]) -> None:
-    engine = scripted.FakeEngine(STATES[state]())
+    engine = FakeEngine(STATES[state]())
     if state == "stale":
         engine.measured_from, engine.prometheus_trouble = "agent", "connection refused"
     if state == "failed":
-        engine.unmeasured = scripted.TOO_MANY
+        engine.unmeasured = operations.TOO_MANY
 
     async def script(desk: Desk) -> None:
         await desk.press("m")
@@ -154,19 +156,19 @@ def test_metrics(snap_compare: SnapCompare, state: str, size: tuple[int, int]) -
 def test_alerts(snap_compare: SnapCompare, state: str, size: tuple[int, int]) -> None:
     picture = STATES[state]()
     if state == "failed":
-        picture = replace(picture, **scripted.alerted(picture))
+        picture = replace(picture, **pictures.alerted(picture))
 
     async def script(desk: Desk) -> None:
         await desk.press("a")
         words = {"empty": "Nothing runs", "failed": "1 firing"}.get(state, "No alert")
         await desk.sees(words)
 
-    assert snap_compare(**drawn(scripted.FakeEngine(picture), script), terminal_size=size)
+    assert snap_compare(**drawn(FakeEngine(picture), script), terminal_size=size)
 
 
 @SIZES
 def test_the_procedure_of_an_alert(snap_compare: SnapCompare, size: tuple[int, int]) -> None:
-    engine = scripted.FakeEngine(scripted.failed())
+    engine = FakeEngine(pictures.failed())
     engine.procedures = (
         '# Runbook\n\n## High error rate\n<a id="higherrorrate"></a>\n\nMore than 5 % are 5xx.\n\n'
         "```sh\nfragrance status\n```\n\nWorked when: it ends."
@@ -182,14 +184,14 @@ def test_the_procedure_of_an_alert(snap_compare: SnapCompare, size: tuple[int, i
 @SIZES
 @pytest.mark.parametrize("state", STATES)
 def test_operations(snap_compare: SnapCompare, state: str, size: tuple[int, int]) -> None:
-    engine = scripted.FakeEngine(STATES[state]())
-    done = scripted.operation(
-        OperationState.DONE, operation_id="op-0006", ended_at=scripted.NOW, verified=True
+    engine = FakeEngine(STATES[state]())
+    done = operations.operation(
+        OperationState.DONE, operation_id="op-0006", ended_at=NOW, verified=True
     )
     if state != "empty":
         engine.journal = [done]
     if state == "failed":
-        engine.journal.insert(0, scripted.operation(OperationState.INTERRUPTED))
+        engine.journal.insert(0, operations.operation(OperationState.INTERRUPTED))
 
     async def script(desk: Desk) -> None:
         await desk.press("o")
@@ -201,10 +203,10 @@ def test_operations(snap_compare: SnapCompare, state: str, size: tuple[int, int]
 @SIZES
 @pytest.mark.parametrize("state", STATES)
 def test_audit(snap_compare: SnapCompare, state: str, size: tuple[int, int]) -> None:
-    engine = scripted.FakeEngine(STATES[state]())
+    engine = FakeEngine(STATES[state]())
     words = "Nothing was changed yet"
     if state != "empty":
-        engine.entries = scripted.audit_entries()
+        engine.entries = operations.audit_entries()
         engine.verdict = AuditVerdict(valid=True, entries=4)
         words = "✓ valid"
     if state == "failed":
@@ -227,7 +229,7 @@ def test_production_with_an_unfinished_operation(
     async def script(desk: Desk) -> None:
         await desk.press("down")
 
-    engine = scripted.FakeEngine(scripted.production(scripted.unfinished()))
+    engine = FakeEngine(pictures.production(pictures.unfinished()))
     assert snap_compare(**drawn(engine, script), terminal_size=size)
 
 
@@ -237,7 +239,7 @@ def test_the_plan(snap_compare: SnapCompare, size: tuple[int, int]) -> None:
         dialog = await desk.plan("down", "plus", "plus", "enter")
         dialog.redraw()
 
-    assert snap_compare(**drawn(scripted.FakeEngine(scripted.normal()), script), terminal_size=size)
+    assert snap_compare(**drawn(FakeEngine(pictures.normal()), script), terminal_size=size)
 
 
 @SIZES
@@ -246,16 +248,16 @@ def test_the_wizard_with_advice(snap_compare: SnapCompare, size: tuple[int, int]
         dialog = await desk.plan("down", "plus", "enter")
         dialog.redraw()
 
-    assert snap_compare(**drawn(scripted.FakeEngine(scripted.busy()), script), terminal_size=size)
+    assert snap_compare(**drawn(FakeEngine(pictures.busy()), script), terminal_size=size)
 
 
 @SIZES
 def test_an_engine_that_has_gone(snap_compare: SnapCompare, size: tuple[int, int]) -> None:
-    engine = scripted.FakeEngine(scripted.normal())
+    engine = FakeEngine(pictures.normal())
 
     async def script(desk: Desk) -> None:
         engine.clock.advance(40)
-        engine.picture = scripted.blind(engine.clock.now())
+        engine.picture = pictures.blind(engine.clock.now())
         await desk.sees("last seen")
 
     assert snap_compare(**drawn(engine, script), terminal_size=size)
@@ -270,16 +272,16 @@ def test_what_is_asked_for(snap_compare: SnapCompare, asked: str, size: tuple[in
         await desk.sees("largest replica" if asked == "resize" else "LOG_LEVEL")
         (await desk.dialog()).redraw()
 
-    picture = scripted.normal()
+    picture = pictures.normal()
     app = replace(picture.services[0], limits=Limits(1.0, 2 * 1024**3, 0.25, 512 * 1024**2))
     picture = replace(picture, services=(app, *picture.services[1:]))
-    assert snap_compare(**drawn(scripted.FakeEngine(picture), script), terminal_size=size)
+    assert snap_compare(**drawn(FakeEngine(picture), script), terminal_size=size)
 
 
 @SIZES
 def test_a_refused_plan(snap_compare: SnapCompare, size: tuple[int, int]) -> None:
-    engine = scripted.FakeEngine(scripted.busy())
-    engine.refusal = scripted.TOO_MANY
+    engine = FakeEngine(pictures.busy())
+    engine.refusal = operations.TOO_MANY
 
     async def script(desk: Desk) -> None:
         await desk.press("down", "9", "enter")
@@ -291,9 +293,9 @@ def test_a_refused_plan(snap_compare: SnapCompare, size: tuple[int, int]) -> Non
 
 @SIZES
 def test_a_severe_plan_in_production(snap_compare: SnapCompare, size: tuple[int, int]) -> None:
-    engine = scripted.FakeEngine(scripted.production())
+    engine = FakeEngine(pictures.production())
     engine.elevate(15, "test")
-    engine.next_plan = scripted.restart_plan("redis-1", service="redis", risk=Risk.HIGH)
+    engine.next_plan = operations.restart_plan("redis-1", service="redis", risk=Risk.HIGH)
 
     async def script(desk: Desk) -> None:
         dialog = await desk.plan("end", "r")
@@ -310,10 +312,10 @@ def test_maintenance_seen_by_who_may_not_write(
         await desk.press("P")
         await desk.until(lambda: "read-only" in desk.footer, "the refusal")
 
-    picture = scripted.production(
-        scripted.normal(maintenance=True, maintenance_since=scripted.NOW - timedelta(minutes=12))
+    picture = pictures.production(
+        pictures.normal(maintenance=True, maintenance_since=NOW - timedelta(minutes=12))
     )
-    assert snap_compare(**drawn(scripted.FakeEngine(picture), script), terminal_size=size)
+    assert snap_compare(**drawn(FakeEngine(picture), script), terminal_size=size)
 
 
 @SIZES
@@ -321,12 +323,12 @@ def test_maintenance_seen_by_who_may_not_write(
 def test_how_it_ended(
     snap_compare: SnapCompare, state: OperationState, size: tuple[int, int]
 ) -> None:
-    engine = scripted.FakeEngine(scripted.normal())
+    engine = FakeEngine(pictures.normal())
     done = state is OperationState.DONE
     phases = (StepPhase.DONE, StepPhase.DONE if done else StepPhase.FAILED)
-    ended = scripted.NOW - timedelta(minutes=2)
+    ended = NOW - timedelta(minutes=2)
     engine.journal = [
-        scripted.operation(
+        operations.operation(
             state,
             phases=phases,
             ended_at=ended,
@@ -337,12 +339,12 @@ def test_how_it_ended(
     ]
     begun = engine.journal[0].submitted_at
     if done:
-        engine.settled = Settling("settling", scripted.NOW, "settling, 3 min left")
+        engine.settled = Settling("settling", NOW, "settling, 3 min left")
         engine.history = {
-            "service.worker-llm.ready": [(begun, 2.0), (scripted.NOW, 4.0)],
-            "service.worker-llm.cpu_ratio": [(begun, 0.91), (scripted.NOW, 0.55)],
-            "queue.llm.depth": [(begun, 120.0), (scripted.NOW, 31.0)],
-            "queue.llm.completed_per_second": [(begun, 0.8), (scripted.NOW, 1.6)],
+            "service.worker-llm.ready": [(begun, 2.0), (NOW, 4.0)],
+            "service.worker-llm.cpu_ratio": [(begun, 0.91), (NOW, 0.55)],
+            "queue.llm.depth": [(begun, 120.0), (NOW, 31.0)],
+            "queue.llm.completed_per_second": [(begun, 0.8), (NOW, 1.6)],
         }
 
     async def script(desk: Desk) -> None:
@@ -356,9 +358,9 @@ def test_how_it_ended(
 
 @SIZES
 def test_steps_under_way(snap_compare: SnapCompare, size: tuple[int, int]) -> None:
-    engine = scripted.FakeEngine(scripted.normal())
+    engine = FakeEngine(pictures.normal())
     engine.journal = [
-        scripted.operation(OperationState.RUNNING, phases=(StepPhase.DONE, StepPhase.INTENT))
+        operations.operation(OperationState.RUNNING, phases=(StepPhase.DONE, StepPhase.INTENT))
     ]
 
     async def script(desk: Desk) -> None:
@@ -374,7 +376,7 @@ def test_steps_under_way(snap_compare: SnapCompare, size: tuple[int, int]) -> No
 def test_the_reading_before_any_source_answers(
     snap_compare: SnapCompare, size: tuple[int, int]
 ) -> None:
-    engine = scripted.FakeEngine(None)
+    engine = FakeEngine(None)
     app = console(engine)
 
     async def run_before(pilot: Pilot[None]) -> None:
@@ -390,7 +392,7 @@ def test_themes(snap_compare: SnapCompare, theme: str) -> None:
             await desk.press("T")
         await desk.press("down")
 
-    assert snap_compare(**drawn(scripted.FakeEngine(scripted.failed()), script))
+    assert snap_compare(**drawn(FakeEngine(pictures.failed()), script))
 
 
 def test_help(snap_compare: SnapCompare) -> None:
@@ -398,4 +400,4 @@ def test_help(snap_compare: SnapCompare) -> None:
         await desk.press("question_mark")
         await desk.until(lambda: isinstance(desk.app.screen, Dialog), "help")
 
-    assert snap_compare(**drawn(scripted.FakeEngine(scripted.production()), script))
+    assert snap_compare(**drawn(FakeEngine(pictures.production()), script))

@@ -35,7 +35,7 @@ from console.domain.snapshot import Snapshot
 from console.errors import Refused, Unreachable, UsageError
 from console.operations.silencing import Silencing
 from console.settings import PROJECT, read_runbook
-from tests.fakes import engine as scripted
+from tests.fakes.clock import FakeClock
 from tests.fakes.journal import FakeJournal
 from tests.monitoring import alerts as rules_of_prometheus
 from tests.unit.test_assemble import NOW, everything, picture
@@ -182,7 +182,7 @@ class Manager:
 
 class Bench:
     def __init__(self) -> None:
-        self.clock = scripted.FrozenClock(NOW)
+        self.clock = FakeClock(NOW)
         self.journal = FakeJournal(self.clock)
         self.manager = Manager()
         self.silencing = Silencing(self.journal, self.manager, self.clock)

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from console.settings import PROJECT
-from tests.fakes import engine as scripted
+from tests.fakes import pictures
 from tests.unit.test_status import Bench
 
 
@@ -31,7 +31,7 @@ def read(bench: Bench, capsys: pytest.CaptureFixture[str], *words: str) -> Any:
 
 
 def test_a_range_is_told_as_curves(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
-    bench.engine._history.append(scripted.normal(taken_at=datetime.now(UTC)))
+    bench.engine._history.append(pictures.normal(taken_at=datetime.now(UTC)))
 
     told = read(bench, capsys, "metrics", "--since", "1h")
 

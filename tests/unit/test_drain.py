@@ -10,10 +10,10 @@ import pytest
 from console.domain.drain import drain_of
 from console.domain.policy import Policy, ScalePolicy
 from console.domain.queues import Queue
-from tests.fakes import engine as scripted
+from tests.fakes import pictures
 
 POLICY = Policy(scale={"worker-llm": ScalePolicy(minimum=0, maximum=4)})
-_LLM = scripted.services()[1]
+_LLM = pictures.services()[1]
 #: Two workers with two places each.
 LLM = replace(_LLM, replicas=tuple(replace(r, task_slots=2) for r in _LLM.replicas))
 

@@ -22,7 +22,7 @@ from console.domain.filtering import (
 from console.domain.load import uneven_load
 from console.domain.services import Drift, Health, Role
 from console.errors import UsageError
-from tests.fakes.engine import NOW, replica, service, services
+from tests.fakes.pictures import NOW, replica, service, services
 
 CRASHING = service(
     "worker-llm",

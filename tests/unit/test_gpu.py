@@ -13,7 +13,7 @@ from console.sources.gpu import GpuReader, parse_gpus
 from screens.look import THEMES, look_of
 from screens.overview_figures import figure_lines
 from screens.view import View
-from tests.fakes import engine as scripted
+from tests.fakes import pictures
 
 MIB = 1024**2
 TWO = "NVIDIA H200, 37, 2048, 143771\nTesla, with a comma, [N/A], [N/A], 16384\nnonsense\n"
@@ -44,7 +44,7 @@ def test_a_host_without_one_says_nothing(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_the_overview_has_a_line_for_each() -> None:
-    picture = scripted.normal()
+    picture = pictures.normal()
     assert picture.host is not None
     host = replace(picture.host, gpus=parse_gpus(TWO))
     picture = replace(picture, host=host)

@@ -16,8 +16,8 @@ from console.domain.incidents import IncidentSummary, Severity
 from console.domain.operations import Change, OperationState
 from console.domain.services import Drift, Health
 from console.journal.history import HistoryStore
-from tests.fakes import engine as scripted
-from tests.fakes.engine import NOW
+from tests.fakes import operations, pictures
+from tests.fakes.pictures import NOW
 from tests.unit.test_status import Bench
 
 
@@ -33,19 +33,19 @@ def told(before: object, after: object) -> dict[str, Happening]:
 
 
 def test_alerts_begin_and_end() -> None:
-    begun = told(scripted.normal(), scripted.failed())
+    begun = told(pictures.normal(), pictures.failed())
     alert = next(one for one in begun.values() if one.kind is Kind.ALERT)
     assert alert.words.startswith("alert HighErrorRate firing (critical): 5xx")
     assert alert.grave
-    ended = told(scripted.failed(), scripted.normal())
+    ended = told(pictures.failed(), pictures.normal())
     assert not ended["alert HighErrorRate is over"].grave
 
 
 def test_a_restart_is_told_though_the_replica_is_well_again() -> None:
-    before = scripted.normal()
+    before = pictures.normal()
     app = before.services[0]
     again = replace(app.replicas[0], restarts=1, pid=77)
-    after = scripted.normal(
+    after = pictures.normal(
         services=(replace(app, replicas=(again, app.replicas[1])), *before.services[1:])
     )
     (one,) = happenings(before, after)
@@ -55,9 +55,9 @@ def test_a_restart_is_told_though_the_replica_is_well_again() -> None:
 
 
 def test_settings_releases_drift_and_incidents_are_told() -> None:
-    before = scripted.normal(settings={"LOG_LEVEL": "INFO", "CACHE_TTL": "60"})
+    before = pictures.normal(settings={"LOG_LEVEL": "INFO", "CACHE_TTL": "60"})
     app = replace(before.services[0], release="1.4.3", drift=(Drift("another image", "up"),))
-    after = scripted.normal(
+    after = pictures.normal(
         settings={"LOG_LEVEL": "DEBUG"},
         services=(app, *before.services[1:]),
         incident=IncidentSummary("inc-1", Severity.P1, "slow", "investigating", NOW),
@@ -74,8 +74,8 @@ def test_settings_releases_drift_and_incidents_are_told() -> None:
 
 
 def test_settings_that_cannot_be_read_were_not_taken_away() -> None:
-    before = scripted.normal(settings={"LOG_LEVEL": "INFO"})
-    assert not [o for o in happenings(before, scripted.blind(NOW)) if o.kind is Kind.SETTING]
+    before = pictures.normal(settings={"LOG_LEVEL": "INFO"})
+    assert not [o for o in happenings(before, pictures.blind(NOW)) if o.kind is Kind.SETTING]
 
 
 def test_what_people_did_stands_among_it_in_order() -> None:
@@ -85,8 +85,8 @@ def test_what_people_did_stands_among_it_in_order() -> None:
         Change(NOW - timedelta(minutes=9), "ana", "elevate 15 min", "done", "queue grows"),
         Change(NOW - timedelta(minutes=2), "ben", "restart app ×2", "reverted", "", "op-6"),
     ]
-    running = scripted.operation(OperationState.RUNNING)
-    done = scripted.operation(OperationState.DONE)
+    running = operations.operation(OperationState.RUNNING)
+    done = operations.operation(OperationState.DONE)
 
     found = merged([crash, step], changes, [running, done])
 
@@ -138,7 +138,7 @@ def test_the_command_prints_it_oldest_first(
 
 
 def test_the_worst_is_marked_grave() -> None:
-    found = happenings(scripted.normal(), scripted.failed())
+    found = happenings(pictures.normal(), pictures.failed())
     llm = next(one for one in found if one.subject == "worker-llm")
     assert llm.grave
     assert Health.UNHEALTHY.value in llm.words

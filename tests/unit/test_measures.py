@@ -27,7 +27,10 @@ from console.ports import Answered
 from screens.chart import DASH, chart_lines, top_of
 from screens.look import THEMES, look_of
 from screens.metrics_lines import MetricsState, chosen, metrics_page, verdict
-from tests.fakes import engine as scripted
+from tests.fakes import pictures
+from tests.fakes.clock import FakeClock
+from tests.fakes.engine import FakeEngine
+from tests.fakes.pictures import NOW
 from tests.unit.test_assemble import picture
 
 LOOK = look_of(THEMES[0])
@@ -37,7 +40,7 @@ VALUES = st.lists(st.none() | st.floats(0, 1e12), max_size=300)
 
 class TestMeasures:
     def test_each_figure_is_kept_in_the_history_under_its_name(self) -> None:
-        snapshot = scripted.normal()
+        snapshot = pictures.normal()
 
         kept = figures_of(snapshot)
 
@@ -46,7 +49,7 @@ class TestMeasures:
     def test_limits_are_those_of_policy(self) -> None:
         policy = Policy(alerts={"DiskSpace": AlertPolicy(0.5)})
 
-        limits = {m.name: m.limit for m in measures_of(scripted.normal(), policy)}
+        limits = {m.name: m.limit for m in measures_of(pictures.normal(), policy)}
 
         assert limits["host_disk_ratio"] == 0.5
         assert limits["error_ratio"] == 0.05  # left out: the rule's own
@@ -90,25 +93,25 @@ class TestWhereTheyComeFrom:
 
     @pytest.fixture
     def measuring(self, tmp_path: Path, prometheus: Asked) -> Measuring:
-        clock = scripted.FrozenClock()
+        clock = FakeClock()
         history = HistoryStore(tmp_path, clock)
         for seconds in range(60, -1, -5):
             at = clock.now() - timedelta(seconds=seconds)
-            history.append(scripted.normal(taken_at=at))
+            history.append(pictures.normal(taken_at=at))
         history.close()
         return Measuring(history, prometheus, Policy(), clock)
 
     def seen(self, state: SourceState = SourceState.FRESH, error: str | None = None) -> object:
         source = SourceStatus("prometheus", state, 30.0, error)
-        return scripted.normal(
+        return pictures.normal(
             endpoints={"prometheus": "http://127.0.0.1:9"},
-            sources=(*scripted.normal().sources, source),
+            sources=(*pictures.normal().sources, source),
         )
 
     def test_without_prometheus_the_history_is_used_and_nothing_is_wrong(
         self, measuring: Measuring, prometheus: Asked
     ) -> None:
-        measured = measuring.measured(scripted.normal(), 900)
+        measured = measuring.measured(pictures.normal(), 900)
 
         rate = measured.curves[0]
         assert (rate.measure.name, rate.origin, rate.last) == ("request_rate", AGENT, 12.4)
@@ -126,7 +129,7 @@ class TestWhereTheyComeFrom:
         assert found["request_rate"] == (PROMETHEUS, 7.0)
         assert found["host_disk_ratio"] == (AGENT, 0.62)
         assert {len(c.values) for c in measured.curves} == {60}
-        assert measured.end <= scripted.NOW
+        assert measured.end <= NOW
 
     def test_while_it_is_known_not_to_answer_it_is_not_asked(
         self, measuring: Measuring, prometheus: Asked
@@ -137,7 +140,7 @@ class TestWhereTheyComeFrom:
 
         assert prometheus.asked == 0
         assert measured.trouble == "connection refused"
-        assert measured.silent_since == scripted.NOW - timedelta(seconds=30)
+        assert measured.silent_since == NOW - timedelta(seconds=30)
         assert measured.curves[0].last == 12.4
 
     def test_one_that_stops_answering_takes_nothing_away(
@@ -151,7 +154,7 @@ class TestWhereTheyComeFrom:
 
     def test_a_question_needs_one(self, measuring: Measuring, prometheus: Asked) -> None:
         with pytest.raises(NotSupported):
-            measuring.ask(scripted.normal(), "up", None)
+            measuring.ask(pictures.normal(), "up", None)
         assert measuring.ask(self.seen(), "up", None)[0].values == (1.0,)  # type: ignore[arg-type]
         prometheus.error = Unreachable("connection refused")
         with pytest.raises(
@@ -250,7 +253,7 @@ class TestDrawing:
 
 class TestThePage:
     def test_the_figure_that_needs_it_most_is_drawn_first(self) -> None:
-        engine = scripted.FakeEngine(scripted.normal())
+        engine = FakeEngine(pictures.normal())
         state = MetricsState(3600, engine.measured(3600))
 
         curve = chosen(state, engine.picture)
@@ -263,16 +266,16 @@ class TestThePage:
 
     @pytest.mark.parametrize(("width", "height"), [(40, 12), (80, 21), (160, 45), (300, 87)])
     def test_it_fits(self, width: int, height: int) -> None:
-        engine = scripted.FakeEngine(scripted.normal())
+        engine = FakeEngine(pictures.normal())
         state = MetricsState(3600, engine.measured(3600))
 
-        lines = metrics_page(state, engine.picture, LOOK, scripted.NOW, width, height)
+        lines = metrics_page(state, engine.picture, LOOK, NOW, width, height)
 
         assert len(lines) <= height
         assert max(cell_len(line.plain) for line in lines) <= width
 
     def test_a_trend_is_said_as_what_it_is(self) -> None:
-        engine = scripted.FakeEngine(scripted.normal())
+        engine = FakeEngine(pictures.normal())
         measured = engine.measured(86400)
         disk = next(c for c in measured.curves if c.measure.name == "host_disk_ratio")
         values = tuple(0.5 + place * 0.001 for place in range(len(disk.values)))

@@ -10,7 +10,7 @@ import pytest
 
 from screens.coarse import coarse
 from screens.preferences import Preferences
-from tests.fakes import engine as scripted
+from tests.fakes import pictures
 
 STATE = Path("/srv/stack/.fragrance")
 
@@ -75,7 +75,7 @@ def test_only_the_newest_stacks_are_kept(tmp_path: Path) -> None:
 
 
 def test_coarse_figures_stand_still_far_from_alarms_and_are_exact_near_them() -> None:
-    picture = scripted.failed()
+    picture = pictures.failed()
     drawn = coarse(picture)
     assert drawn.metrics.error_ratio == picture.metrics.error_ratio
     assert drawn.metrics.p95_seconds == picture.metrics.p95_seconds

@@ -13,7 +13,7 @@ from console.domain.readings import SourceState, SourceStatus
 from console.domain.snapshot import AgentState, Snapshot
 from console.journal.agent_lock import AgentLock
 from console.sources.broker_messages import decode_heartbeat
-from tests.fakes import engine as scripted
+from tests.fakes import pictures
 from tests.unit.test_status import Bench
 
 Captured = pytest.CaptureFixture[str]
@@ -29,7 +29,7 @@ def run(bench: Bench, picture: Snapshot, *words: str) -> int:
 
 
 def test_it_says_whether_and_when_and_what_would_help(tmp_path: Path, capsys: Captured) -> None:
-    assert run(Bench(tmp_path), scripted.failed()) == 0
+    assert run(Bench(tmp_path), pictures.failed()) == 0
     out = capsys.readouterr().out
     assert "llm: 340 wait; grows by 30/min: never at this rate" in out
     assert "more workers would drain it in" in out
@@ -39,7 +39,7 @@ def test_it_says_whether_and_when_and_what_would_help(tmp_path: Path, capsys: Ca
 
 
 def test_json_has_the_same_and_unknown_is_null(tmp_path: Path, capsys: Captured) -> None:
-    assert run(Bench(tmp_path), scripted.failed(), "--json") == 0
+    assert run(Bench(tmp_path), pictures.failed(), "--json") == 0
     told = json.loads(capsys.readouterr().out)
     llm, rl = told["queues"]
     assert (llm["name"], llm["depth"], llm["drains"], llm["drain_seconds"]) == (
@@ -51,9 +51,9 @@ def test_json_has_the_same_and_unknown_is_null(tmp_path: Path, capsys: Captured)
 
 
 def test_a_broker_that_does_not_answer_is_told(tmp_path: Path, capsys: Captured) -> None:
-    sources = scripted.normal().sources
+    sources = pictures.normal().sources
     gone = SourceStatus("broker", SourceState.FAILED, 40.0, "connection refused")
-    picture = scripted.normal(queues=(), sources=(sources[0], gone))
+    picture = pictures.normal(queues=(), sources=(sources[0], gone))
     assert run(Bench(tmp_path), picture) == 0
     assert "connection refused" in capsys.readouterr().out
 

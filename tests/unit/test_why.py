@@ -9,7 +9,8 @@ import pytest
 from console.domain.description import ReplicaDescription
 from console.domain.services import Health, Replica, ReplicaState, Role
 from console.domain.why import is_crash_loop, replica_reasons, service_reasons
-from tests.fakes.engine import NOW, described, failed, replica, service
+from tests.fakes.insight import described
+from tests.fakes.pictures import NOW, failed, replica, service
 
 GIB = 1024**3
 
