@@ -103,6 +103,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("next_theme", "T", "T", "next theme: dark, light, colour-blind, none", "Console"),
     Action("toggle_mouse", "M", "M", "mouse on or off", "Console"),
     Action("copy", "Y", "Y", "copy what is seen (OSC 52, also over SSH) and save it", "Console"),
+    Action("links", "", "", "links: API docs, Grafana, Prometheus; copy one", "Console"),
     Action("suspend", "ctrl+z", "^z", "to the shell; fg comes back", "Console"),
     *(
         Action(f"open:{screen.name}", screen.key, screen.key,

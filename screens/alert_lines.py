@@ -117,7 +117,8 @@ def _verdict(snapshot: Snapshot, look: Look, now: datetime, *, stale: bool) -> T
     pending = len(snapshot.alerts) - firing
     if firing or pending:
         told = [f"{firing} firing"] * bool(firing) + [f"{pending} pending"] * bool(pending)
-        return styled(f" ▲ {', '.join(told)}", look.bad if firing else look.warn).append(
+        words = f" ▲ {', '.join(told)}" if firing else f" ◐ Nothing fires; {pending} pending"
+        return styled(words, look.bad if firing else look.text).append(
             "   enter: its procedure   s: silence", look.dim
         )
     if stale:
@@ -142,13 +143,15 @@ def _unjudged(snapshot: Snapshot, look: Look, width: int) -> list[Text]:
 
 
 def _present(alert: Alert, snapshot: Snapshot, look: Look, now: datetime) -> Entry:
-    glyph, style = alert_sign(alert.severity, look)
+    glyph, style = alert_sign(alert.severity, look, alert.state)
+    pending = alert.state is AlertState.PENDING
     silence = silence_of(alert, snapshot.silences, now)
     style = look.dim if silence is not None else style
-    line = put(Text(), f"{glyph} {alert.severity.value}", 11, style)
+    line = put(Text(), f"{glyph} {'pending' if pending else alert.severity.value}", 11, style)
     put(line, clean(alert.name, 60), _NAME_CELLS, style)
-    line.append(f" {alert.state.value} {since(alert.since, now)}", look.text)
-    line.append(f" since {clock_time(alert.since, now)}", look.dim)
+    line.append(f" {'seen' if pending else 'firing'} {since(alert.since, now)}", look.text)
+    began = f" since {clock_time(alert.since, now)}"
+    line.append(f", {alert.severity.value} if it lasts" if pending else began, look.dim)
     second = styled(f"    {clean(alert.summary, 300) or 'no words'}", look.text)
     about = [clean(alert.subject, 100)] * bool(alert.subject)
     about += ["by Prometheus" if alert.origin == PROMETHEUS else "by the console"]

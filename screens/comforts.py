@@ -78,6 +78,12 @@ class Comforts(Base):
 
         request(self, "preferences", keep)
 
+    def do_links(self) -> None:
+        """Show the stack's own pages; copy the one that is chosen."""
+        from screens.dialogs.links import LinksDialog
+
+        self.push_screen(LinksDialog(), lambda text: self.copy(text) if text else None)
+
     def do_copy(self) -> None:
         """Copy the lines of the screen in front."""
         self.copy("\n".join(lines.plain for lines in self.screen.query(Lines)))

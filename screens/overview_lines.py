@@ -8,7 +8,7 @@ from datetime import datetime
 
 from rich.text import Text
 
-from console.domain.alerts import silence_of
+from console.domain.alerts import Alert, AlertState, silence_of
 from console.domain.filtering import (
     SORTS,
     Filter,
@@ -175,14 +175,22 @@ def _stopped(snapshot: Snapshot, look: Look, now: datetime, width: int) -> list[
 # What is wrong -------------------------------------------------------------------
 
 
+def alert_words(alert: Alert, now: datetime) -> str:
+    """Return how bad an alert is and since when; one that does not fire yet is only watched."""
+    lasts = since(alert.since, now)
+    if alert.state is AlertState.PENDING:
+        return f"pending {lasts}, {alert.severity.value} if it lasts"
+    return f"{alert.severity.value}, firing {lasts}"
+
+
 def _attention(snapshot: Snapshot, look: Look, now: datetime, width: int) -> list[Text]:
     lines = []
     for alert in snapshot.alerts:
-        glyph, style = alert_sign(alert.severity, look)
+        glyph, style = alert_sign(alert.severity, look, alert.state)
         silence = silence_of(alert, snapshot.silences, now)
         style = look.dim if silence is not None else style
         line = styled(f" {glyph} {clean(alert.name, 60)}", style)
-        line.append(f" {alert.severity.value}, {alert.state.value} {since(alert.since, now)}")
+        line.append(f" {alert_words(alert, now)}")
         if silence is not None:
             line.append(f", silenced until {clock_time(silence.until, now)}", look.dim)
         lines.append(line.append(f": {clean(alert.summary, 300)}" if alert.summary else ""))

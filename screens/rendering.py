@@ -18,7 +18,7 @@ from rich.cells import cell_len, set_cell_size
 from rich.style import Style
 from rich.text import Text
 
-from console.domain.alerts import AlertSeverity
+from console.domain.alerts import AlertSeverity, AlertState
 from console.domain.operations import OperationState, StepPhase
 from console.domain.services import Health
 from console.domain.snapshot import Overall
@@ -310,8 +310,12 @@ def overall_sign(overall: Overall, look: Look) -> tuple[str, Style]:
     }[overall]
 
 
-def alert_sign(severity: AlertSeverity, look: Look) -> tuple[str, Style]:
-    """Return the glyph and style of an alert."""
+def alert_sign(
+    severity: AlertSeverity, look: Look, state: AlertState = AlertState.FIRING
+) -> tuple[str, Style]:
+    """Return the glyph and style of an alert; one that does not fire yet is calm."""
+    if state is AlertState.PENDING:
+        return "◐", look.text
     return ("✗", look.bad) if severity is AlertSeverity.CRITICAL else ("▲", look.warn)
 
 

@@ -12,7 +12,7 @@ from console.cli.status_lines import metric_lines
 from console.domain.alerts import PROMETHEUS
 from console.domain.duration import parse_duration
 from console.domain.measures import Curve, MeasuredRange, Unit
-from console.domain.snapshot import SCHEMA_VERSION
+from console.domain.snapshot import SCHEMA_VERSION, Snapshot
 from console.domain.sparks import spark
 from console.domain.text import plain_text
 from console.domain.trends import Trend, trend_of
@@ -21,6 +21,8 @@ from console.ports import Answered
 
 #: Cells of a curve in a table.
 CURVE_CELLS = 40
+#: What is down comes first, then what is not known.
+_UPS = (False, None, True)
 #: Longest range: the agent keeps a day; Prometheus is asked for no more than a month.
 LONGEST_SECONDS = 31 * 86400.0
 
@@ -30,12 +32,19 @@ def register(commands: Commands) -> None:
     command = add_command(commands, "metrics", "requests, queues, database, broker and host")
     command.add_argument("promql", metavar="PROMQL", nargs="?", help="ask Prometheus this instead")
     command.add_argument("--since", metavar="1h", help="as curves, from then on")
+    command.add_argument(
+        "--targets", action="store_true", help="what Prometheus scrapes: up or down, when, why"
+    )
     command.set_defaults(run=run_metrics)
 
 
 def run_metrics(call: Invocation) -> int:
     """Print figures; a query needs a Prometheus, which not every stack has."""
     seconds = _seconds(call.args.since)
+    if call.args.targets:
+        if call.args.promql is not None or seconds is not None:
+            raise UsageError("--targets stands alone", remedy="fragrance metrics --targets")
+        return show(call, lambda s: part(s, "targets"), target_lines)
     if call.args.promql is not None:
         return _ask(call, call.args.promql, seconds)
     if seconds is None:
@@ -51,6 +60,27 @@ def run_metrics(call: Invocation) -> int:
     for line in _range_lines(measured):
         print(line)
     return 0
+
+
+def target_lines(snapshot: Snapshot) -> list[str]:
+    """Return what Prometheus scrapes, what is down first."""
+    if not snapshot.targets:
+        return ["No Prometheus that answers scrapes anything here."]
+    up = sum(target.up is True for target in snapshot.targets)
+    rows = [
+        [
+            {True: "up", False: "DOWN", None: "unknown"}[target.up],
+            plain_text(target.job, 60),
+            plain_text(target.instance, 60),
+            "never scraped"
+            if target.scraped_at is None
+            else figures.duration((snapshot.taken_at - target.scraped_at).total_seconds()) + " ago",
+            plain_text(target.error, 200),
+        ]
+        for target in sorted(snapshot.targets, key=lambda t: (_UPS.index(t.up), t.job, t.instance))
+    ]
+    told = f"{up} of {len(rows)} scrape targets are up"
+    return [told, *figures.table(rows, indent="")]
 
 
 def _seconds(since: str | None) -> float | None:

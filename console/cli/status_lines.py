@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from console.cli.figures import UNKNOWN, clock_time, duration, number, percent, size, table
+from console.domain.alerts import AlertState
 from console.domain.drain import drain_of
+from console.domain.links import links_of
 from console.domain.policy import Policy
 from console.domain.queues import Queue
 from console.domain.readings import SourceState, SourceStatus
@@ -30,6 +32,8 @@ def _figures(snapshot: Snapshot) -> list[str]:
     if snapshot.queues:
         lines += ["", *queue_lines(snapshot)]
     lines += ["", *metric_lines(snapshot)]
+    if links := links_of(snapshot)[1:]:
+        lines.append("Links  " + ", ".join(f"{x.title} {plain_text(x.url)}" for x in links))
     if snapshot.alerts:
         lines += ["", *alert_lines(snapshot)]
     return lines
@@ -100,10 +104,10 @@ def alert_lines(snapshot: Snapshot) -> list[str]:
     lines = []
     for alert in snapshot.alerts:
         since = duration((snapshot.taken_at - alert.since).total_seconds())
-        lines.append(
-            f"{alert.state.value} {alert.severity.value} {alert.name} for {since}: "
-            f"{plain_text(alert.summary)}"
-        )
+        words = f"firing {alert.severity.value} {alert.name} for {since}"
+        if alert.state is AlertState.PENDING:
+            words = f"pending {alert.name}, {alert.severity.value} if it lasts, seen for {since}"
+        lines.append(f"{words}: {plain_text(alert.summary)}")
         lines.append(f"  procedure: RUNBOOK.md#{alert.runbook}")
     return lines
 

@@ -150,6 +150,7 @@ def measures_of(
         ),
         *_of_queues(names, policy),
         *_of_stores(snapshot, policy),
+        *_of_replicas(snapshot, policy),
         Measure("host_cpu_ratio", "CPU", Unit.RATIO, "max(fragrance:host_cpu:ratio)"),
         Measure(
             "host_memory_ratio",
@@ -239,6 +240,22 @@ def _of_stores(snapshot: Snapshot | None, policy: Policy) -> tuple[Measure, Meas
             ceiling=memory,
         ),
     )
+
+
+def _of_replicas(snapshot: Snapshot | None, policy: Policy) -> list[Measure]:
+    """Return how many replicas work, of what can be scaled: when is there room for no more?"""
+    names = policy.scale if snapshot is None else [s.name for s in snapshot.services]
+    return [
+        Measure(
+            f"service.{name}.ready",
+            f"Replicas {name}",
+            Unit.COUNT,
+            f'sum(up{{job="{quoted(name)}"}})',
+            ceiling=policy.scale[name].maximum,
+        )
+        for name in names
+        if name in policy.scale
+    ]
 
 
 def quoted(text: str) -> str:

@@ -15,7 +15,8 @@ from tests.interface.conftest import OpenDesk
 async def test_enter_opens_the_procedure_of_the_selected_alert(open_desk: OpenDesk) -> None:
     async with open_desk(pictures.failed()) as desk:
         await desk.press("a")
-        await desk.sees("1 firing, 1 pending", "HighErrorRate", "5xx 6.1 % over 5 %", "firing 6m")
+        await desk.sees("1 firing, 1 pending", "HighErrorRate", "5xx 6.1 % over 5 %", "firing 6m",
+                        "warning if it lasts")  # fmt: skip
         await desk.press("enter")
         await desk.sees("Procedure for HighErrorRate", "fragrance logs app --errors")
         await desk.press("escape")

@@ -7,7 +7,7 @@ from rich.color import ColorType
 from rich.style import Style
 from textual.color import Color
 
-from console.domain.alerts import AlertSeverity
+from console.domain.alerts import AlertSeverity, AlertState
 from console.domain.services import Health
 from console.domain.snapshot import Overall
 from screens.ascii import in_ascii
@@ -80,7 +80,10 @@ def test_a_state_is_told_by_its_glyph_too() -> None:
     for drawn in (
         [health_sign(health, look)[0] for health in Health],
         [overall_sign(overall, look)[0] for overall in Overall],
-        [alert_sign(severity, look)[0] for severity in AlertSeverity],
+        [
+            *(alert_sign(severity, look)[0] for severity in AlertSeverity),
+            alert_sign(AlertSeverity.CRITICAL, look, AlertState.PENDING)[0],
+        ],
     ):
         assert len(set(drawn)) == len(drawn)
         in_poor = [in_ascii(glyph) for glyph in drawn]

@@ -12,6 +12,7 @@ from console.domain.services import Role
 from console.domain.snapshot import AgentState
 from console.errors import Unreachable
 from screens.dialogs.base import Dialog
+from screens.dialogs.links import LinksDialog
 from screens.follow import FollowScreen
 from screens.overview import OverviewScreen
 from screens.terminal import Terminal
@@ -370,3 +371,20 @@ async def test_a_runtime_that_stops_answering_leaves_what_was_last_seen_with_its
         desk.engine.clock.advance(1)
         desk.engine.picture = pictures.normal(taken_at=desk.engine.clock.now())
         await desk.until(lambda: "last seen" not in desk.text, "it is seen again")
+
+
+async def test_a_link_is_found_by_name_and_copied(open_desk: OpenDesk) -> None:
+    picture = scripted.normal()
+    endpoints = picture.endpoints | {"grafana": "http://127.0.0.1:3000"}
+    async with open_desk(replace(picture, endpoints=endpoints)) as desk:
+        for key, copied in (("enter", "http://127.0.0.1:3000"), ("t", "ssh -N -L 3000:")):
+            await desk.press("colon")
+            await desk.until(lambda: desk.app.focused is not None, "the palette")
+            await desk.type("links")
+            await desk.sees("API docs, Grafana, Prometheus")
+            await desk.press("enter")
+            await desk.until(lambda: isinstance(desk.app.screen, LinksDialog), "the links")
+            await desk.press("j")
+            await desk.sees("http://127.0.0.1:8000", "From another machine", "ssh -N -L 3000:")
+            await desk.press(key)
+            await desk.until(lambda c=copied: desk.app.clipboard.startswith(c), "copied")

@@ -12,11 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
+from console.cli.metrics import target_lines
 from console.domain.alerts import PROMETHEUS
 from console.domain.figures import figures_of
 from console.domain.measures import MOST_VALUES, Curve, measures_of, quoted, step_of
 from console.domain.policy import AlertPolicy, Policy
-from console.domain.readings import SourceState, SourceStatus
+from console.domain.readings import SourceState, SourceStatus, Target
 from console.domain.runbook import LineKind, parse_runbook
 from console.domain.sparks import GAP, LEVELS, spark
 from console.domain.trends import trend_of
@@ -54,6 +55,12 @@ class TestMeasures:
         assert limits["host_disk_ratio"] == 0.5
         assert limits["error_ratio"] == 0.05  # left out: the rule's own
         assert limits["database_connections"] == pytest.approx(90)
+
+    def test_replicas_have_their_bound_as_the_ceiling(self) -> None:
+        found = {m.name: m.ceiling for m in measures_of(scripted.normal(), Policy())}
+
+        assert found["service.app.ready"] == Policy().scale["app"].maximum
+        assert "service.postgres.ready" not in found
 
     def test_a_name_from_outside_cannot_leave_its_quotes(self) -> None:
         assert quoted('a"} or up{x="\\') == 'a\\"} or up{x=\\"\\\\'
@@ -342,3 +349,31 @@ text
 def test_a_picture_without_anything_has_figures_to_draw() -> None:
     assert len(measures_of(None, Policy())) > 5
     assert len(measures_of(picture(), Policy())) > 5
+
+
+def test_scrape_targets_are_told_what_is_down_first() -> None:
+    assert target_lines(picture()) == ["No Prometheus that answers scrapes anything here."]
+    now = picture().taken_at
+    targets = (
+        Target("app", "app:8000", True, now - timedelta(seconds=3)),
+        Target(
+            "redis-exporter", "redis:9121", False, now - timedelta(seconds=9), "no \x1b[2Jroute"
+        ),
+        Target("new", "new:1", None, None),
+    )
+
+    told = target_lines(replace(picture(), targets=targets))
+
+    assert told[0] == "1 of 3 scrape targets are up"
+    assert [line.split()[0] for line in told[1:]] == ["DOWN", "unknown", "up"]
+    assert "never scraped" in told[2]
+    assert told[1].split() == [
+        "DOWN",
+        "redis-exporter",
+        "redis:9121",
+        "9",
+        "s",
+        "ago",
+        "no",
+        "[2Jroute",
+    ]
