@@ -374,7 +374,7 @@ async def test_a_runtime_that_stops_answering_leaves_what_was_last_seen_with_its
 
 
 async def test_a_link_is_found_by_name_and_copied(open_desk: OpenDesk) -> None:
-    picture = scripted.normal()
+    picture = pictures.normal()
     endpoints = picture.endpoints | {"grafana": "http://127.0.0.1:3000"}
     async with open_desk(replace(picture, endpoints=endpoints)) as desk:
         for key, copied in (("enter", "http://127.0.0.1:3000"), ("t", "ssh -N -L 3000:")):

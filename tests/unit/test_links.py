@@ -8,7 +8,7 @@ import pytest
 
 from console.domain.links import Link, links_of
 from console.domain.services import Role
-from tests.fakes.engine import normal
+from tests.fakes.pictures import normal
 
 
 def test_the_products_pages_come_first_and_strangers_last() -> None:

@@ -57,7 +57,7 @@ class TestMeasures:
         assert limits["database_connections"] == pytest.approx(90)
 
     def test_replicas_have_their_bound_as_the_ceiling(self) -> None:
-        found = {m.name: m.ceiling for m in measures_of(scripted.normal(), Policy())}
+        found = {m.name: m.ceiling for m in measures_of(pictures.normal(), Policy())}
 
         assert found["service.app.ready"] == Policy().scale["app"].maximum
         assert "service.postgres.ready" not in found
