@@ -1,13 +1,16 @@
-"""What can be done to the service at hand: on the Overview and on its own screen."""
+"""A list of services or replicas, and what can be done to the one at hand: Overview, Service."""
 
 from __future__ import annotations
 
+from console.domain.filtering import SORTS
 from console.domain.services import Service
 from screens.actions import Action
 from screens.dialogs.plan import PlanDialog
 from screens.dialogs.scale import HIGHEST_TARGET, ScaleDialog
 from screens.filtered import FilteredScreen
+from screens.service_rows import Page
 from screens.widgets.footer import Hint
+from screens.widgets.lines import Lines
 
 #: Actions that need nothing but a service.
 _NEED_SERVICE = frozenset(
@@ -25,6 +28,8 @@ class ActsOnServices(FilteredScreen):
     def __init__(self) -> None:
         super().__init__()
         self.targets: dict[str, int] = {}
+        self.order = SORTS[0]
+        self._page = Page([], [])
 
     # For the screens to fill in ----------------------------------------------
 
@@ -70,6 +75,28 @@ class ActsOnServices(FilteredScreen):
         if wanted.id == "autoscale" and service.single:
             return f"there can be only one {service.name}: {service.single}"
         return None
+
+    # The list ----------------------------------------------------------------
+
+    def titled(self) -> str:
+        """Return the title with filter and order, where they are not the usual ones."""
+        parts = [self.TITLE]
+        if self.filter:
+            parts.append(f"filter {self.filter.text}")
+        if self.order != SORTS[0]:
+            parts.append(f"by {self.order}")
+        return " · ".join(parts)
+
+    def do_sort(self) -> None:
+        """Sort by the next figure."""
+        self.order = SORTS[(SORTS.index(self.order) + 1) % len(SORTS)]
+
+    def on_lines_clicked(self, message: Lines.Clicked) -> None:
+        """Select the row that was clicked."""
+        for row in self._page.rows:
+            if row.first <= message.y <= row.last:
+                self.console_app.chosen = row.key
+        self.redraw()
 
     # Scaling -----------------------------------------------------------------
 

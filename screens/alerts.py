@@ -12,11 +12,11 @@ from screens.dialogs.silence import SilenceDialog, UnsilenceDialog
 from screens.messages import RequestDone
 from screens.overview_lines import unseen_lines
 from screens.rendering import clean, styled
-from screens.screen import ConsoleScreen
+from screens.selecting import Selects
 from screens.widgets.lines import Lines
 
 
-class AlertsScreen(ConsoleScreen):
+class AlertsScreen(Selects):
     """Alerts, the most urgent first; ``enter`` opens the procedure of one."""
 
     NAME = "alerts"
@@ -87,7 +87,8 @@ class AlertsScreen(ConsoleScreen):
 
     # Keys --------------------------------------------------------------------
 
-    def _move(self, by: int) -> None:
+    def move(self, by: int) -> None:
+        """Select another alert and bring it in sight."""
         entries, chosen = self._entries(), self._chosen()
         if chosen is None:
             return
@@ -96,30 +97,6 @@ class AlertsScreen(ConsoleScreen):
         self._selected = keys[place]
         first, last = self._places.get(keys[place], (0, 0))
         self.lines.see(0 if place == 0 else first, last)
-
-    def do_up(self) -> None:
-        """Select the alert above."""
-        self._move(-1)
-
-    def do_down(self) -> None:
-        """Select the alert below."""
-        self._move(1)
-
-    def do_page_up(self) -> None:
-        """Select an alert further above."""
-        self._move(-8)
-
-    def do_page_down(self) -> None:
-        """Select an alert further below."""
-        self._move(8)
-
-    def do_top(self) -> None:
-        """Select the most urgent."""
-        self._move(-1000)
-
-    def do_bottom(self) -> None:
-        """Select the last."""
-        self._move(1000)
 
     def on_lines_clicked(self, message: Lines.Clicked) -> None:
         """Select what was clicked."""

@@ -9,10 +9,10 @@ from screens.dialogs.confirm import error_lines
 from screens.feeds import MetricsFeed
 from screens.messages import RangeMeasured, RequestFailed
 from screens.metrics_lines import RANGES, MetricsState, chosen, metrics_page
-from screens.screen import ConsoleScreen
+from screens.selecting import Selects
 
 
-class MetricsScreen(ConsoleScreen):
+class MetricsScreen(Selects):
     """Figures over a chosen range, with their limits; ``↑`` and ``↓`` choose the figure."""
 
     NAME = "metrics"
@@ -69,37 +69,14 @@ class MetricsScreen(ConsoleScreen):
 
     # Keys --------------------------------------------------------------------
 
-    def _move(self, by: int) -> None:
+    def move(self, by: int) -> None:
+        """Draw another figure."""
         measured, curve = self._state.measured, chosen(self._state, self.view.snapshot)
         if measured is None or curve is None:
             return
         names = [each.measure.name for each in measured.curves]
         place = max(0, min(len(names) - 1, names.index(curve.measure.name) + by))
         self._state = replace(self._state, selected=names[place], targets=False)
-
-    def do_up(self) -> None:
-        """Draw the figure above."""
-        self._move(-1)
-
-    def do_down(self) -> None:
-        """Draw the figure below."""
-        self._move(1)
-
-    def do_page_up(self) -> None:
-        """Draw a figure further above."""
-        self._move(-8)
-
-    def do_page_down(self) -> None:
-        """Draw a figure further below."""
-        self._move(8)
-
-    def do_top(self) -> None:
-        """Draw the first figure."""
-        self._move(-1000)
-
-    def do_bottom(self) -> None:
-        """Draw the last figure."""
-        self._move(1000)
 
     def do_range(self) -> None:
         """Choose the range of the key."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from console.domain.filtering import SERVICE_WORDS, SORTS
 from screens.acting import ActsOnServices
 from screens.actions import bindings_on
-from screens.overview_lines import Choice, Page, Row, overview_page
+from screens.overview_lines import Choice, overview_page
 from screens.preferences import Kept
-from screens.widgets.lines import Lines
+from screens.service_rows import Row
 
 
 class OverviewScreen(ActsOnServices):
@@ -25,8 +25,6 @@ class OverviewScreen(ActsOnServices):
     def __init__(self) -> None:
         super().__init__()
         self.expanded: set[str] = set()
-        self.order = SORTS[0]
-        self._page = Page([], [])
 
     @property
     def selected(self) -> str | None:
@@ -56,20 +54,7 @@ class OverviewScreen(ActsOnServices):
             return
         body.show(self._page.lines)
 
-    def titled(self) -> str:
-        """Return the title with filter and order, where they are not the usual ones."""
-        parts = [self.TITLE]
-        if self.filter:
-            parts.append(f"filter {self.filter.text}")
-        if self.order != SORTS[0]:
-            parts.append(f"by {self.order}")
-        return " · ".join(parts)
-
     # Filter and order --------------------------------------------------------
-
-    def do_sort(self) -> None:
-        """Sort by the next figure."""
-        self.order = SORTS[(SORTS.index(self.order) + 1) % len(SORTS)]
 
     def kept(self) -> Kept:
         """Keep the order; a filter would hide the next time what is wrong then."""
@@ -135,13 +120,6 @@ class OverviewScreen(ActsOnServices):
         """Select the last row and show the end."""
         self._move(len(self._page.rows))
         self.lines.scroll_end(animate=False)
-
-    def on_lines_clicked(self, message: Lines.Clicked) -> None:
-        """Select the row that was clicked."""
-        for row in self._page.rows:
-            if row.first <= message.y <= row.last:
-                self.selected = row.key
-        self.redraw()
 
     def do_expand(self) -> None:
         """Show the replicas of the selected service."""

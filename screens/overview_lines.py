@@ -16,10 +16,9 @@ from console.domain.filtering import (
     sorted_replicas,
     sorted_services,
 )
-from console.domain.load import uneven_load
 from console.domain.operations import Change
 from console.domain.readings import SourceState
-from console.domain.services import Health, Replica, Service
+from console.domain.services import Health, Service
 from console.domain.snapshot import Snapshot
 from screens.autoscale_lines import decision_note
 from screens.look import Look
@@ -40,10 +39,11 @@ from screens.rendering import (
 )
 from screens.service_rows import (
     WIDE,
+    Page,
+    Row,
     Widths,
+    add_replicas,
     column_line,
-    replica_limit,
-    replica_line,
     service_line,
     service_notes,
     several_releases,
@@ -65,24 +65,6 @@ WITHOUT_SOURCE = {
     "host": "no host cpu, memory or disk; services still work",
     "journal": "no operations, incidents or changes; watching still works",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One line that can be selected: its key, its service, its first and last line."""
-
-    key: str
-    service: str
-    first: int
-    last: int
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """The lines, made when they come in sight, and which of them are rows."""
-
-    lines: list[Text | Later]
-    rows: list[Row]
 
 
 def overview_page(
@@ -268,35 +250,9 @@ def _add_service(
         page.lines.append(note)
     page.rows.append(Row(service.name, service.name, first, len(page.lines) - 1))
     if opened:
-        _add_replicas(page, service, look, now, width, choice, w, stale)
-
-
-def _add_replicas(
-    page: Page,
-    service: Service,
-    look: Look,
-    now: datetime,
-    width: int,
-    choice: Choice,
-    w: Widths,
-    stale: bool,
-) -> None:
-    uneven = {replica.name for replica in uneven_load(service.replicas)}
-    order = choice.order if choice.order != SORTS[0] else "kept"
-    for replica in sorted_replicas(service.replicas, order, now):
-        here = choice.selected == replica.name
-        limit = replica_limit(service, replica)
-
-        def line(replica: Replica = replica, here: bool = here, limit: int | None = limit) -> Text:
-            drawn = replica_line(
-                replica, limit, look, now, width, w,
-                here=here, stale=stale, uneven=replica.name in uneven,
-            )  # fmt: skip
-            return fill(drawn, width, look.selected if here else None)
-
-        place = len(page.lines)
-        page.lines.append(Later(line))
-        page.rows.append(Row(replica.name, service.name, place, place))
+        order = choice.order if choice.order != SORTS[0] else "kept"
+        replicas = sorted_replicas(service.replicas, order, now)
+        add_replicas(page, service, replicas, choice.selected, look, now, width, w, stale=stale)
 
 
 def _last_seen(view: View, service: Service, now: datetime) -> str:

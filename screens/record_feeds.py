@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from abc import abstractmethod
 from collections.abc import Hashable
 from typing import TYPE_CHECKING, Generic, TypeVar
 
@@ -83,17 +84,17 @@ class _RecordsFeed(Feed, Generic[_T, _K]):
 
     # For the kinds of records ------------------------------------------------
 
+    @abstractmethod
     def read(self, limit: int, before: _K | None) -> list[_T]:
         """Return at most so many, newest first, older than *before*."""
-        raise NotImplementedError
 
+    @abstractmethod
     def key_of(self, record: _T) -> _K:
         """Return what tells a record from the others."""
-        raise NotImplementedError
 
+    @abstractmethod
     def message(self, listed: tuple[_T, ...], *, whole: bool) -> Message:
         """Return what carries them to the screen."""
-        raise NotImplementedError
 
 
 def _number(key: object) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Generic, TypeVar
 
@@ -11,6 +12,7 @@ from screens.dialogs.confirm import error_lines
 from screens.filtered import FilteredScreen
 from screens.messages import RequestFailed
 from screens.rendering import clean, plural, styled
+from screens.selecting import Selects
 from screens.widgets.lines import Lines
 
 #: Lines above the first record.
@@ -26,7 +28,7 @@ _FAR = Text()
 _T = TypeVar("_T")
 
 
-class RecordList(FilteredScreen, Generic[_T]):
+class RecordList(Selects, FilteredScreen, Generic[_T]):
     """To be inherited from; the selection stays on its record while others come."""
 
     def __init__(self) -> None:
@@ -39,25 +41,25 @@ class RecordList(FilteredScreen, Generic[_T]):
 
     # For the screen to fill in -----------------------------------------------
 
+    @abstractmethod
     def key_of(self, record: _T) -> object:
         """Return what tells a record from the others."""
-        raise NotImplementedError
 
+    @abstractmethod
     def matches(self, record: _T) -> bool:
         """Whether the filter keeps it."""
-        raise NotImplementedError
 
+    @abstractmethod
     def heading(self) -> Text:
         """Return the line above the first."""
-        raise NotImplementedError
 
+    @abstractmethod
     def row(self, record: _T, width: int, *, here: bool) -> Text:
         """Return its line."""
-        raise NotImplementedError
 
+    @abstractmethod
     def nothing(self) -> list[Text]:
         """Return what is said when there is no record."""
-        raise NotImplementedError
 
     def ask_more(self) -> None:
         """Ask for older ones."""
@@ -139,7 +141,12 @@ class RecordList(FilteredScreen, Generic[_T]):
 
     # Keys --------------------------------------------------------------------
 
-    def _move(self, by: int) -> None:
+    def page_rows(self) -> int:
+        """Return what is in sight."""
+        return self.lines.size.height
+
+    def move(self, by: int) -> None:
+        """Select another record, and see to it that older ones are there in time."""
         if not self._shown:
             return
         last = len(self._shown) - 1
@@ -148,30 +155,6 @@ class RecordList(FilteredScreen, Generic[_T]):
         self.draw()
         self.lines.see(0 if place == 0 else place + ABOVE, place + ABOVE + (place == last))
         self._look_ahead()
-
-    def do_up(self) -> None:
-        """Select the one above."""
-        self._move(-1)
-
-    def do_down(self) -> None:
-        """Select the one below."""
-        self._move(1)
-
-    def do_page_up(self) -> None:
-        """Select a page higher."""
-        self._move(-self.lines.size.height)
-
-    def do_page_down(self) -> None:
-        """Select a page lower."""
-        self._move(self.lines.size.height)
-
-    def do_top(self) -> None:
-        """Select the newest."""
-        self._move(-len(self._shown))
-
-    def do_bottom(self) -> None:
-        """Select the oldest that was read."""
-        self._move(len(self._shown))
 
     def on_lines_clicked(self, message: Lines.Clicked) -> None:
         """Select what was clicked."""

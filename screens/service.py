@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from console.domain.description import ServiceDescription
-from console.domain.filtering import REPLICA_WORDS, SORTS
+from console.domain.filtering import REPLICA_WORDS
 from console.domain.happenings import Happening
 from console.domain.services import Service
 from console.errors import ConsoleError, NotSupported
@@ -11,9 +11,8 @@ from screens.acting import ActsOnServices
 from screens.actions import bindings_on
 from screens.feeds import request
 from screens.messages import RequestFailed, ServiceDescribed
-from screens.overview_lines import Page, Row
 from screens.service_lines import Known, service_page
-from screens.widgets.lines import Lines
+from screens.service_rows import Row
 
 #: How far back what happened is told.
 HAPPENED_SECONDS = 24 * 3600.0
@@ -36,12 +35,10 @@ class ServiceScreen(ActsOnServices):
 
     def __init__(self) -> None:
         super().__init__()
-        self.order = SORTS[0]
         self._shown: str | None = None
         self._known = Known()
         self._asked_for: object = None
         self._waiting = False
-        self._page = Page([], [])
 
     # The service at hand -----------------------------------------------------
 
@@ -146,15 +143,6 @@ class ServiceScreen(ActsOnServices):
         )
         self.lines.show(self._page.lines)
 
-    def titled(self) -> str:
-        """Return the title with filter and order, where they are not the usual ones."""
-        parts = [self.TITLE]
-        if self.filter:
-            parts.append(f"filter {self.filter.text}")
-        if self.order != SORTS[0]:
-            parts.append(f"by {self.order}")
-        return " · ".join(parts)
-
     # Moving ------------------------------------------------------------------
 
     def _move(self, by: int) -> None:
@@ -186,13 +174,6 @@ class ServiceScreen(ActsOnServices):
         """Select the replica below, else scroll."""
         self._move(1)
 
-    def on_lines_clicked(self, message: Lines.Clicked) -> None:
-        """Select the replica that was clicked."""
-        for row in self._page.rows:
-            if row.first <= message.y <= row.last:
-                self.console_app.chosen = row.key
-        self.redraw()
-
     def do_next_service(self) -> None:
         """Go to the next service."""
         self._turn(1)
@@ -217,10 +198,6 @@ class ServiceScreen(ActsOnServices):
             self._asked_for, self._waiting = None, False
             self._ask()
             self.console_app.say("asked again")
-
-    def do_sort(self) -> None:
-        """Sort the replicas by the next figure."""
-        self.order = SORTS[(SORTS.index(self.order) + 1) % len(SORTS)]
 
 
 def _asked_about(service: Service) -> object:

@@ -17,11 +17,10 @@ from console.domain.services import Drift, Health, Limits, Replica, Role, Servic
 from console.domain.why import service_reasons
 from console.errors import ConsoleError
 from screens.look import Look
-from screens.overview_lines import Page, Row, unseen_lines
+from screens.overview_lines import unseen_lines
 from screens.rendering import (
     clean,
     clock_time,
-    fill,
     heading,
     health_sign,
     paragraph,
@@ -33,9 +32,8 @@ from screens.rendering import (
     styled,
     wrap,
 )
-from screens.service_rows import Widths, column_line, replica_limit, replica_line
+from screens.service_rows import Page, Widths, add_replicas, column_line, replica_limit
 from screens.view import View
-from screens.widgets.lines import Later
 
 #: Happenings told at most.
 MOST_HAPPENED = 12
@@ -224,21 +222,7 @@ def _add_replicas(
     columns.plain = columns.plain.replace("service", "replica", 1).replace("ready", "work ", 1)
     columns.plain = columns.plain.replace("30 min", "      ", 1)
     page.lines.append(columns)
-    uneven = {replica.name for replica in uneven_load(service.replicas)}
-    for replica in shown:
-        here = replica.name == selected
-        limit = replica_limit(service, replica)
-
-        def line(replica: Replica = replica, here: bool = here, limit: int | None = limit) -> Text:
-            drawn = replica_line(
-                replica, limit, look, now, width, w,
-                here=here, stale=stale, uneven=replica.name in uneven,
-            )  # fmt: skip
-            return fill(drawn, width, look.selected if here else None)
-
-        place = len(page.lines)
-        page.lines.append(Later(line))
-        page.rows.append(Row(replica.name, service.name, place, place))
+    add_replicas(page, service, shown, selected, look, now, width, w, stale=stale)
     hidden = len(service.replicas) - len(shown)
     if hidden:
         words = f"    {plural(hidden, 'replica')} not shown by the filter; esc shows all"

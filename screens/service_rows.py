@@ -1,7 +1,8 @@
-"""Services and replicas as lines of a list, pure."""
+"""Services and replicas as rows of a page, pure; Overview and Service are made of them."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -11,8 +12,9 @@ from rich.text import Text
 from console.domain.load import uneven_load
 from console.domain.services import Health, Replica, ReplicaState, Service
 from screens.look import Look
-from screens.rendering import clean, health_sign, percent, put, rate, since, size, styled
+from screens.rendering import clean, fill, health_sign, percent, put, rate, since, size, styled
 from screens.view import View
+from screens.widgets.lines import Later
 
 #: From here on reasons stand in the row and the lower half in two columns.
 WIDE = 120
@@ -20,6 +22,24 @@ WIDE = 120
 _REASON = 300
 #: A reason in fewer cells says nothing; that of the worst replica is the service's.
 _LEAST_REASON = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line that can be selected: its key, its service, its first and last line."""
+
+    key: str
+    service: str
+    first: int
+    last: int
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """The lines, made when they come in sight, and which of them are rows."""
+
+    lines: list[Text | Later]
+    rows: list[Row]
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +176,44 @@ def replica_line(
         line.append(clean(replica.reason, _REASON), style)
     line.truncate(width, overflow="ellipsis")
     return line
+
+
+def add_replicas(
+    page: Page,
+    service: Service,
+    replicas: Sequence[Replica],
+    selected: str | None,
+    look: Look,
+    now: datetime,
+    width: int,
+    w: Widths,
+    *,
+    stale: bool,
+) -> None:
+    """
+    Add a row for each of *replicas* to *page*.
+
+    Args:
+        service: Whose they are; its limit counts where a replica has none of its own.
+        replicas: Those to show, in their order.
+        selected: Name of the selected row.
+        stale: Whether all of it is drawn as old.
+    """
+    uneven = {replica.name for replica in uneven_load(service.replicas)}
+    for replica in replicas:
+        here = replica.name == selected
+        limit = replica_limit(service, replica)
+
+        def line(replica: Replica = replica, here: bool = here, limit: int | None = limit) -> Text:
+            drawn = replica_line(
+                replica, limit, look, now, width, w,
+                here=here, stale=stale, uneven=replica.name in uneven,
+            )  # fmt: skip
+            return fill(drawn, width, look.selected if here else None)
+
+        place = len(page.lines)
+        page.lines.append(Later(line))
+        page.rows.append(Row(replica.name, service.name, place, place))
 
 
 def service_notes(service: Service, look: Look, last_seen: str) -> list[tuple[str, Style]]:

@@ -48,6 +48,12 @@ def test_every_action_is_done_by_its_screen_or_the_app(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", CLASSES)
+def test_every_screen_fills_in_what_its_bases_leave_open(name: str) -> None:
+    members = inspect.getmembers(CLASSES[name], inspect.isfunction)
+    assert [m for m, found in members if getattr(found, "__isabstractmethod__", False)] == []
+
+
+@pytest.mark.parametrize("name", CLASSES)
 def test_no_key_means_two_things_on_one_screen(name: str) -> None:
     keys = [key for action in actions_on(name) for key in action.keys.split(",") if key]
     assert sorted(keys) == sorted(set(keys))

@@ -11,8 +11,8 @@ from console.domain.services import Health, ReplicaState, Role, Service
 from console.errors import Unreachable
 from screens.dialogs.base import Dialog
 from screens.overview import OverviewScreen
-from screens.overview_lines import Page
 from screens.service import ServiceScreen
+from screens.service_rows import Page
 from screens.widgets.lines import Later
 from tests.fakes import insight, operations, pictures
 from tests.fakes.engine import FakeEngine
