@@ -45,6 +45,8 @@ SWEEP_AFTER_SECONDS = 5.0
 
 LOST_CHECK_INTERVAL_SECONDS = 15.0
 LOST_AFTER_SECONDS = 60.0
+LOST_CHECK_MESSAGES = 1000
+"""With more messages waiting no job is called lost: each of them is read, a kilobyte or so."""
 
 log = get_logger(__name__)
 
@@ -141,6 +143,7 @@ class Dispatcher:
         self._broker = broker
         self._publisher = Publisher(settings.redis_dsn)
         self._guard = Guard("broker", (BrokerError, RedisError, TimeoutError, OSError))
+        self._missed: set[str] = set()
         self._threads = ThreadPoolExecutor(max_workers=4, thread_name_prefix="publish")
 
     async def send(self, message: Message, how: str = "request") -> bool:
@@ -185,22 +188,30 @@ class Dispatcher:
         """
         Have jobs sent again whose message is gone from the broker.
 
-        That happens when Redis dies within a second of accepting it.  Only an entirely
-        empty queue proves anything: with no message waiting and none in flight, an open
-        job that was sent a while ago has nobody who would ever work on it.
+        That happens when Redis dies within a second of accepting it, and when a worker is
+        killed between taking it from the queue and noting that it has it.  A message on
+        its way between the two is nowhere for a moment, so only what two checks in
+        succession miss is lost.
 
         Returns:
             How many were found; the next sweep sends them.
         """
-        found = 0
+        missing: set[str] = set()
         for kind, queue in tasks.QUEUE_OF_KIND.items():
-            state = await self._broker.queue_state(queue)
-            if state.waiting == 0 and state.in_flight == 0:
-                found += await self._database.run(
-                    partial(_reopen, kind=kind, after_seconds=after_seconds)
-                )
-        if found:
-            log.warning("jobs without a message", count=found)
+            # Jobs first: one that ends meanwhile is closed before its message goes.
+            old = await self._database.run(
+                partial(_sent_before, kind=kind, after_seconds=after_seconds)
+            )
+            if not old:
+                continue
+            held = await self._broker.jobs_with_a_message(queue, LOST_CHECK_MESSAGES)
+            if held is not None:
+                missing |= old - held
+        lost, self._missed = missing & self._missed, missing
+        if not lost:
+            return 0
+        found = await self._database.run(partial(_reopen, job_ids=lost))
+        log.warning("jobs without a message", count=found)
         return found
 
     def close(self) -> None:
@@ -251,14 +262,21 @@ async def _mark_sent(session: AsyncSession, job_ids: Sequence[str]) -> None:
     await session.execute(update(Job).where(Job.id.in_(job_ids)).values(dispatched_at=func.now()))
 
 
-async def _reopen(session: AsyncSession, kind: JobKind, after_seconds: float) -> int:
-    done = await session.execute(
-        update(Job)
-        .where(
+async def _sent_before(session: AsyncSession, kind: JobKind, after_seconds: float) -> set[str]:
+    rows = await session.scalars(
+        select(Job.id).where(
             Job.kind == kind.value,
             Job.state.in_(OPEN_STATES),
             Job.dispatched_at < _ago(after_seconds),
         )
+    )
+    return set(rows)
+
+
+async def _reopen(session: AsyncSession, job_ids: set[str]) -> int:
+    done = await session.execute(
+        update(Job)
+        .where(Job.id.in_(job_ids), Job.state.in_(OPEN_STATES))
         .values(dispatched_at=None, state=JobState.QUEUED.value)
         .returning(Job.id)
     )

@@ -62,6 +62,30 @@ class BrokerView:
         in_flight, *waiting = await pipeline.execute()
         return QueueState(sum(waiting), in_flight)
 
+    async def jobs_with_a_message(self, queue: Queue, at_most: int) -> set[str] | None:
+        """
+        Return the ids of all jobs that a message of this queue is about, waiting or in flight.
+
+        Args:
+            queue: Which queue.
+            at_most: How many messages may be read; about a kilobyte each.
+
+        Returns:
+            None where more than *at_most* messages wait: then nothing is known.
+        """
+        state = await self.queue_state(queue)
+        if state.waiting > at_most:
+            return None
+        pipeline = self._brokers[queue].pipeline(transaction=True)
+        pipeline.hvals(UNACKED_KEY)
+        for name in tasks.queue_lists(queue):
+            pipeline.lrange(name, -at_most, -1)
+        in_flight, *waiting = await pipeline.execute()
+        # A message in flight is kept with the exchange and the route it came by.
+        messages = [json.loads(text)[0] for text in in_flight]
+        messages += [json.loads(text) for some in waiting for text in some]
+        return {message["headers"]["id"] for message in messages}
+
     async def count_arrival(self, queue: Queue) -> None:
         """Add one to the queue's arrivals."""
         key = tasks.counters_key(queue)

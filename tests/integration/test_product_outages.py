@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from datetime import timedelta
 
 import pytest
 import redis
@@ -110,23 +111,35 @@ def test_a_brief_accepted_without_broker_is_sent_when_it_is_back(product, api, o
     assert "rate_limit_failed_open_total 0.0" not in api.get("/metrics").text
 
 
-def test_a_job_whose_message_the_broker_lost_is_sent_again(product, api):
-    job_id = api.post("/v1/briefs", json={"text": "forgotten by the broker"}).json()["job_id"]
-    assert on_broker(product, job_id)
+def test_a_job_whose_message_the_broker_lost_is_sent_again_and_no_other(product, api):
+    lost, kept = (
+        api.post("/v1/briefs", json={"text": text}).json()["job_id"]
+        for text in ("forgotten by the broker", "waiting for its turn")
+    )
+    assert on_broker(product, lost)
     client = redis.Redis.from_url(tasks.broker_url(product.redis.url, Queue.LLM))
-    client.delete(*tasks.queue_lists(Queue.LLM))
+    for name in tasks.queue_lists(Queue.LLM):
+        for message in client.lrange(name, 0, -1):
+            if lost.encode() in message:
+                client.lrem(name, 1, message)
     client.close()
+    assert not on_broker(product, lost)
     engine = create_engine(product.postgres.url)
     with engine.begin() as connection:  # a while ago
         connection.execute(
             text(
                 "UPDATE jobs SET dispatched_at = dispatched_at - interval '5 minutes',"
-                " created_at = created_at - interval '5 minutes' WHERE id = :id"
+                " created_at = created_at - interval '5 minutes' WHERE id IN (:lost, :kept)"
             ),
-            {"id": job_id},
+            {"lost": lost, "kept": kept},
         )
+    wait_until(lambda: on_broker(product, lost), 90, "the job is sent again")
+    with engine.connect() as connection:  # a job that is found lost has not been sent
+        sent = connection.execute(
+            text("SELECT now() - dispatched_at FROM jobs WHERE id = :id"), {"id": kept}
+        ).scalar_one()
     engine.dispose()
-    wait_until(lambda: on_broker(product, job_id), 60, "the job is sent again")
+    assert sent > timedelta(minutes=5)
 
 
 def test_it_starts_without_database_and_broker_and_says_what_is_missing(product, key):
