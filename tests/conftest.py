@@ -22,14 +22,33 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--faults", action="store_true", help="run the long fault tests too")
 
 
+@pytest.hookimpl(tryfirst=True)  # the groups, before they are read
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what was not asked for; it is deselected and counted, not skipped."""
-    if config.getoption("--faults"):
-        return
-    left_out = [item for item in items if item.get_closest_marker("slow")]
-    if left_out:
+    """
+    Leave out what was not asked for, and say what may run side by side (``-n``).
+
+    What was left out is deselected and counted, not skipped.  The tests of one engine,
+    those of one stack and those of one file share what they start: each is a group that
+    one process runs, in order; the longest groups begin first.
+    """
+    if not config.getoption("--faults"):
+        left_out = [item for item in items if item.get_closest_marker("slow")]
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item not in left_out]
+    groups = {item: group_of(item) for item in items}
+    for item, group in groups.items():
+        item.add_marker(pytest.mark.xdist_group(group))
+    if config.getoption("numprocesses", None) or hasattr(config, "workerinput"):
+        order = {"docker": 0, "stack": 1, "faults": 2, "integration": 3}
+        items.sort(key=lambda item: order.get(groups[item].split("/")[0], 4))
+
+
+def group_of(item: pytest.Item) -> str:
+    """Name the group of a test: ``docker``, ``stack`` or its directory and file."""
+    for marker in ("docker", "stack"):
+        if item.get_closest_marker(marker):
+            return marker
+    return f"{item.path.parent.name}/{item.path.stem}"
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

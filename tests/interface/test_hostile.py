@@ -71,11 +71,13 @@ def test_a_storm_of_sizes_ends_in_the_last_one() -> None:
         terminal.resize(80, 24)
         terminal.signal(signal.SIGWINCH)
         terminal.press(b"v", b"l")
+        terminal.quiet(60, still=1.0)  # a key is done before what it changed is painted
         before = len(terminal.written)
         terminal.press(b"v", b"l", b"v")
-        rows = re.findall(rb"\x1b\[(\d+);\d+H", terminal.written[before:])
-        assert max(map(int, rows)) == 24  # the footer's, and nothing below it
+        terminal.until_after(before, b"\x1b[24;", 60)  # the footer's
         terminal.type(b"q")
         assert terminal.end(60) == 0
+        rows = re.findall(rb"\x1b\[(\d+);\d+H", terminal.written[before:])
+        assert max(map(int, rows)) == 24  # and nothing below it
         assert strays(terminal.written) == []
         assert terminal.restored
