@@ -25,7 +25,7 @@ from typing import Protocol
 from console.capabilities import StartsStack, TellsEvents
 from console.collector import Collector
 from console.domain.decisions import Decision
-from console.domain.differences import happenings, significant
+from console.domain.differences import eventful, happenings, significant
 from console.domain.happenings import Happening, Kind
 from console.domain.operations import Actor
 from console.domain.snapshot import AgentState, Snapshot
@@ -37,13 +37,15 @@ from console.errors import ConsoleError
 from console.journal.agent_lock import AgentLock
 from console.journal.history import EVERY_SECONDS
 from console.modes import adopt_umask, make_directory, open_file
-from console.ports import Clock, History, Pictures, Runtime
+from console.ports import Clock, Film, History, Pictures, Runtime
 from console.settings import Settings, load_settings, policy_path
 
 log = logging.getLogger("console.agent")
 
 #: The picture is written at least this often, so that its age can be seen.
 PICTURE_SECONDS = 1.0
+#: Pictures of the past are no closer than this, whatever happens.
+FILM_LEAST_SECONDS = 1.0
 REVIVE_SECONDS = 2.0
 #: How often duties are attended to; each has a rhythm of its own besides.
 DUTY_SECONDS = 1.0
@@ -76,6 +78,8 @@ class Agent:
         still_wanted: Asked now and then; False ends the loop (its lock is gone).
         duties: What it does by itself, one after the other.
         decisions: The autoscaler's, for the picture.
+        film: Where pictures of the past go.
+        film_seconds: Between two of these where nothing happens.
     """
 
     def __init__(
@@ -88,6 +92,8 @@ class Agent:
         still_wanted: Callable[[], bool] = lambda: True,
         duties: Sequence[Duty] = (),
         decisions: Callable[[], tuple[Decision, ...]] = tuple,
+        film: Film | None = None,
+        film_seconds: float = 10.0,
     ) -> None:
         self._collector = collector
         self._pictures = pictures
@@ -102,7 +108,9 @@ class Agent:
         self._ending = threading.Event()
         self._failing: set[str] = set()
         self._written: tuple[object, ...] | None = None
-        self._written_at = self._kept_at = float("-inf")
+        self._written_at = self._kept_at = self._filmed_at = float("-inf")
+        self._film, self._film_seconds = film, film_seconds
+        self._filmed: tuple[object, ...] | None = None
 
     def run(self) -> None:
         """Collect until :meth:`end` is called or the agent is no longer wanted."""
@@ -161,6 +169,17 @@ class Agent:
         if now - self._kept_at >= EVERY_SECONDS:
             self._duty("history", lambda: self._history.append(snapshot))
             self._kept_at = now
+        if self._film is not None:
+            self._shoot(self._film, snapshot, now)
+
+    def _shoot(self, film: Film, snapshot: Snapshot, now: float) -> None:
+        """Keep the picture for who looks back: in its rhythm, and when something happened."""
+        state, since = eventful(snapshot), now - self._filmed_at
+        if since >= self._film_seconds or (
+            state != self._filmed and since >= FILM_LEAST_SECONDS
+        ):  # fmt: skip
+            self._duty("film", lambda: film.append(snapshot))
+            self._filmed, self._filmed_at = state, now
 
     def _attend(self) -> None:
         """Attend to the duties, apart from the pictures: one that takes long delays none."""
@@ -263,6 +282,7 @@ def _scale_by(engine: Engine) -> Callable[[str, int, str], str | None]:
 def main(argv: Sequence[str]) -> int:
     """Run the agent of one state directory; 0 at once when it has one already."""
     from console.bootstrap import build_engine
+    from console.journal.film import FilmStore
     from console.journal.history import HistoryStore
     from console.journal.picture import PictureFile
 
@@ -284,6 +304,7 @@ def main(argv: Sequence[str]) -> int:
     _log_to(settings.state / "agent.log")
     engine = build_engine(settings)
     history = HistoryStore(settings.state, engine.clock)
+    film = FilmStore(settings.state, engine.clock, settings.policy.rewind)
     policy = PolicyWatch(settings)
     autoscaler = AutoscaleDuty(engine.journal, settings.policy, engine.clock, _scale_by(engine))
     agent = Agent(
@@ -299,6 +320,8 @@ def main(argv: Sequence[str]) -> int:
             autoscaler,
         ],
         autoscaler.decisions,
+        film,
+        settings.policy.rewind.every_seconds,
     )
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: agent.end())
@@ -311,6 +334,7 @@ def main(argv: Sequence[str]) -> int:
         return 1
     finally:
         history.close()
+        film.close()
         log.info("agent ends")
         lock.release()
     return 0

@@ -27,6 +27,7 @@ def build_engine(settings: Settings) -> Engine:
         NotSupported: If the runtime asked for does not exist.
     """
     from console.collector import Collector
+    from console.journal.film import FilmStore
     from console.journal.history import HistoryStore
     from console.journal.picture import PictureFile
     from console.journal.store import JournalStore
@@ -53,6 +54,7 @@ def build_engine(settings: Settings) -> Engine:
         clock=clock,
         monitoring=PrometheusClient(),
         alerting=Alertmanager(),
+        film=FilmStore(settings.state, clock, settings.policy.rewind),
     )
 
 

@@ -18,6 +18,7 @@ from console.domain.alerting import RULES
 from console.domain.alerts import Silence
 from console.domain.audit import AuditVerdict
 from console.domain.description import ServiceDescription
+from console.domain.film import Frame
 from console.domain.happenings import Happening, Kind, concerning, merged
 from console.domain.lifecycle import ACTIVE, busy_with
 from console.domain.measures import MeasuredRange
@@ -44,6 +45,7 @@ from console.ports import (
     Alerting,
     Answered,
     Clock,
+    Film,
     History,
     Journal,
     LogLine,
@@ -94,6 +96,7 @@ class Engine:
         clock: Time.
         monitoring: Asks Prometheus, where one runs.
         alerting: Tells an Alertmanager of silences, where one runs.
+        film: The agent's pictures of the past.
     """
 
     def __init__(
@@ -111,6 +114,7 @@ class Engine:
         clock: Clock,
         monitoring: Monitoring | None = None,
         alerting: Alerting | None = None,
+        film: Film | None = None,
     ) -> None:
         self.settings = settings
         self.runtime = runtime
@@ -120,6 +124,7 @@ class Engine:
         self.clock = clock
         self._pictures = pictures
         self._history = history
+        self._film = film
         self._planners = planners
         self._launch_runner = launch_runner
         self._measuring = Measuring(history, monitoring, settings.policy, clock)
@@ -174,6 +179,12 @@ class Engine:
         """Return the agent's last picture however old, to draw at once; None if none."""
         return self._pictures.read()
 
+    def rewound(self, at: datetime, steps: int = 0) -> Frame | None:
+        """Return a picture of the past; see :meth:`console.ports.Film.frame`."""
+        if self._film is None:
+            raise NotSupported("nothing is kept of the past here")
+        return self._film.frame(at, steps)
+
     def watch(self) -> None:
         """Keep collecting in the background while there is no agent; idempotent."""
         if not self._pictures.agent_alive():
@@ -206,12 +217,14 @@ class Engine:
         return self.runtime.describe(service)
 
     def means(
-        self, names: Collection[str], seconds: float, count: int
+        self, names: Collection[str], seconds: float, count: int, until: datetime | None = None
     ) -> dict[str, tuple[float | None, ...]]:
-        """Return some figures over the last *seconds* in *count* means each, in one reading."""
-        return self._history.means(names, seconds, count)
+        """Return some figures over the *seconds* before *until* in *count* means each."""
+        return self._history.means(names, seconds, count, until)
 
-    def happened(self, seconds: float, service: str | None = None) -> list[Happening]:
+    def happened(
+        self, seconds: float, service: str | None = None, until: datetime | None = None
+    ) -> list[Happening]:
         """
         Return what happened in the last *seconds*, newest first.
 
@@ -221,22 +234,37 @@ class Engine:
         Args:
             seconds: How far back.
             service: Leave out what does not concern it.
+            until: Where they end; None for the present.
         """
-        since = self.clock.now() - timedelta(seconds=seconds)
+        end = until or self.clock.now()
+        since = end - timedelta(seconds=seconds)
         try:
             changes = [c for c in self.journal.changes(MOST_CHANGES) if c.at >= since]
             operations = [o for o in self.journal.operations(5) if o.submitted_at >= since]
         except ConsoleError:
             changes, operations = [], []
-        found = merged(self._history.happened(seconds), changes, operations)
+        found = merged(self._history.happened(seconds, until), changes, operations)
+        if until is not None:
+            found = [one for one in found if one.at <= until]
         if service is not None:
             return concerning(found, service)
         # What it did to the replicas is told anyway; the engine's own words are for who asks why.
         return [one for one in found if one.kind is not Kind.RUNTIME]
 
-    def measured(self, seconds: float) -> MeasuredRange:
-        """Return every figure over the last *seconds*; see :class:`Measuring`."""
-        return self._measuring.measured(self.snapshot(), seconds)
+    def measured(self, seconds: float, then: Snapshot | None = None) -> MeasuredRange:
+        """
+        Return every figure over the last *seconds*; see :class:`Measuring`.
+
+        Args:
+            seconds: How far back.
+            then: A picture of the past: up to when, and what there was to measure.
+        """
+        present = self.snapshot()
+        if then is None:
+            return self._measuring.measured(present, seconds)
+        # Whom to ask, and whether they answer, is of now.
+        asked = replace(then, sources=present.sources, endpoints=present.endpoints)
+        return self._measuring.measured(asked, seconds, then.taken_at)
 
     def ask(self, promql: str, seconds: float | None = None) -> list[Answered]:
         """Return what Prometheus answers, now or over the last *seconds*."""

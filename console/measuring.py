@@ -42,19 +42,22 @@ class Measuring:
         self._policy = policy
         self._clock = clock
 
-    def measured(self, snapshot: Snapshot, seconds: float) -> MeasuredRange:
+    def measured(
+        self, snapshot: Snapshot, seconds: float, until: datetime | None = None
+    ) -> MeasuredRange:
         """
         Return every figure over the last *seconds*.
 
         Args:
             snapshot: What there is to measure, and whether Prometheus answers.
             seconds: How far back.
+            until: Where the range ends; None for the present.
         """
-        begin, step, count = self._grid(seconds)
+        begin, step, count = self._grid(seconds, until)
         measures = measures_of(snapshot, self._policy)
         found, trouble = self._from_prometheus(snapshot, measures, begin, step, count)
         missing = [m.name for m in measures if all(v is None for v in found.get(m.name, ()))]
-        kept = self._history.means(missing, step * count, count) if missing else {}
+        kept = self._history.means(missing, step * count, count, until) if missing else {}
         kept_names = {name for name, values in kept.items() if any(v is not None for v in values)}
         curves = tuple(
             Curve(measure, found[measure.name], PROMETHEUS)
@@ -95,10 +98,10 @@ class Measuring:
         if self._monitoring is not None:
             self._monitoring.close()
 
-    def _grid(self, seconds: float) -> tuple[datetime, float, int]:
+    def _grid(self, seconds: float, until: datetime | None = None) -> tuple[datetime, float, int]:
         """Return begin, step and count; steps lie on full multiples, so that a curve stands."""
         step = step_of(seconds)
-        end = self._clock.now().timestamp() // step * step
+        end = (until or self._clock.now()).timestamp() // step * step
         count = max(2, round(seconds / step))
         begin = datetime.fromtimestamp(end, UTC) - timedelta(seconds=step * (count - 1))
         return begin, step, count

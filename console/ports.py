@@ -19,6 +19,7 @@ from typing import Protocol
 
 from console.domain.alerts import Silence
 from console.domain.audit import AuditVerdict
+from console.domain.film import Frame
 from console.domain.happenings import Happening
 from console.domain.logs import LogLine as LogLine
 from console.domain.logs import LogRequest as LogRequest
@@ -262,12 +263,26 @@ class History(Protocol):
         """Return one figure over the last *seconds*, oldest first; gaps are None."""
 
     def means(
-        self, names: Collection[str], seconds: float, count: int
+        self, names: Collection[str], seconds: float, count: int, until: datetime | None = None
     ) -> dict[str, tuple[float | None, ...]]:
-        """Return *count* means of each figure over the last *seconds*, in one reading."""
+        """Return *count* means of each figure over *seconds* before *until*, in one reading."""
 
-    def happened(self, seconds: float) -> list[Happening]:
-        """Return what was seen to happen in the last *seconds*, oldest first."""
+    def happened(self, seconds: float, until: datetime | None = None) -> list[Happening]:
+        """Return what was seen to happen in the *seconds* before *until*, oldest first."""
+
+
+class Film(Protocol):
+    """Pictures of the past, bounded on disk."""
+
+    def append(self, snapshot: Snapshot) -> None:
+        """Keep one picture."""
+
+    def frame(self, at: datetime, steps: int = 0) -> Frame | None:
+        """
+        Return the last picture taken at or before *at*, or one so many *steps* from it.
+
+        None where that is beyond the newest; raises Unreachable where nothing was kept.
+        """
 
 
 class Monitoring(Protocol):

@@ -5,18 +5,20 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
-from console.cli.figures import clock_time
+from console.cli.figures import clock_time, duration
 from console.cli.main import Commands, Invocation, add_command
 from console.cli.queues import queue_report, with_verdicts
 from console.cli.status_lines import status_lines
 from console.domain.differences import happenings
+from console.domain.duration import parse_moment
 from console.domain.readings import SourceState
 from console.domain.snapshot import SCHEMA_VERSION, Snapshot
 from console.domain.text import plain_text
 from console.engine import Access, Engine
-from console.errors import ConsoleError, Unreachable
+from console.errors import ConsoleError, Unreachable, UsageError
 from console.journal.picture import to_json
 
 #: How often ``watch`` looks; a death is printed within this and the agent's own delay.
@@ -25,7 +27,11 @@ LOOK_EVERY_SECONDS = 0.25
 
 def register(commands: Commands) -> None:
     """Add the commands."""
-    add_command(commands, "status", "one picture of the stack").set_defaults(run=run_status)
+    status = add_command(commands, "status", "one picture of the stack")
+    status.add_argument(
+        "--at", metavar="TIME", help="as it was then: 03:10, -20m or '2026-03-14 03:10' (UTC)"
+    )
+    status.set_defaults(run=run_status)
     add_command(
         commands, "watch", "one line per change, for dumb terminals and screen readers"
     ).set_defaults(run=run_watch)
@@ -37,6 +43,8 @@ def register(commands: Commands) -> None:
 def run_status(call: Invocation) -> int:
     """Print the snapshot; 5 when nothing could be read."""
     engine = call.engine()
+    if call.args.at is not None:
+        return _run_status_at(call, engine)
     access = _access(engine)
 
     def as_json(snapshot: Snapshot) -> object:
@@ -51,6 +59,33 @@ def run_status(call: Invocation) -> int:
         return [first, *_access_lines(call, access), *rest]
 
     return show(call, as_json, as_lines, engine)
+
+
+def _run_status_at(call: Invocation, engine: Engine) -> int:
+    """Print the snapshot of a moment of the past; 5 when nothing was kept then."""
+    now = engine.clock.now()
+    try:
+        at = parse_moment(call.args.at, now)
+    except ValueError as error:
+        raise UsageError(str(error), remedy="fragrance status --at 03:10  (or -20m)") from error
+    frame = engine.rewound(at)
+    if frame is None or frame.gap is not None:
+        since, until = frame.gap if frame is not None and frame.gap else (at, now)
+        raise Unreachable(
+            f"nothing was kept of {at:%Y-%m-%d %H:%M:%S} UTC: "
+            f"no agent ran from {since:%H:%M:%S} to {until:%H:%M:%S}",
+            remedy=f"fragrance status --at '{since + timedelta(seconds=1):%Y-%m-%d %H:%M:%S}'",
+        )
+    snapshot = frame.snapshot
+    if call.json:
+        told = {"access": None, "asked_at": at.isoformat()}
+        print(json.dumps(json.loads(to_json(snapshot)) | told, ensure_ascii=False))
+        return 0
+    ago = duration(round((now - snapshot.taken_at).total_seconds()))
+    print(f"as it was at {snapshot.taken_at:%Y-%m-%d %H:%M:%S} UTC, {ago} ago: not the present")
+    for line in status_lines(snapshot):
+        print(line)
+    return 0
 
 
 def _access(engine: Engine) -> Access | None:

@@ -72,6 +72,11 @@ def _value(value: str | None) -> str:
 
 def significant(snapshot: Snapshot) -> tuple[object, ...]:
     """Return what of a snapshot is state rather than figure: equal means nothing happened."""
+    return (*eventful(snapshot), tuple((q.name, q.depth, q.in_flight) for q in snapshot.queues))
+
+
+def eventful(snapshot: Snapshot) -> tuple[object, ...]:
+    """Return the same without the queues, in which something happens all the time."""
     return (
         snapshot.overall,
         snapshot.running,
@@ -88,7 +93,6 @@ def significant(snapshot: Snapshot) -> tuple[object, ...]:
         snapshot.operation,
         snapshot.incident,
         tuple((s.name, s.state) for s in snapshot.sources),
-        tuple((q.name, q.depth, q.in_flight) for q in snapshot.queues),
     )
 
 

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta, tzinfo
 
 _UNITS = {"s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 _PART = re.compile(r"(\d+(?:\.\d+)?)\s*(min|[smhdw])")
+_AGO = re.compile(r"-\s*\d")
 _CLOCK = re.compile(r"(\d{1,2}):(\d\d)(?::(\d\d))?")
 #: More than anything that is kept.
 LONGEST = timedelta(days=3650)
@@ -30,7 +31,7 @@ def parse_duration(text: str) -> timedelta:
 
 def parse_moment(text: str, now: datetime, zone: tzinfo | None = None) -> datetime:
     """
-    Return the moment that ``1h`` (ago), ``14:30`` or ``2026-03-14T14:30`` means.
+    Return the moment that ``1h`` or ``-1h`` (ago), ``14:30`` or ``2026-03-14 14:30`` means.
 
     Args:
         text: A clock time means the last time it was so late.
@@ -42,6 +43,8 @@ def parse_moment(text: str, now: datetime, zone: tzinfo | None = None) -> dateti
     """
     zone = zone or now.tzinfo
     compact = text.strip()
+    if _AGO.match(compact):
+        return now - parse_duration(compact[1:])
     if (clock := _CLOCK.fullmatch(compact)) is not None:
         here = now.astimezone(zone)
         try:
@@ -57,7 +60,7 @@ def parse_moment(text: str, now: datetime, zone: tzinfo | None = None) -> dateti
             at = datetime.fromisoformat(compact)
         except ValueError:
             raise ValueError(
-                f"{text!r} is no moment: write 1h, 14:30 or 2026-03-14T14:30"
+                f"{text!r} is no moment: write 1h, 14:30 or 2026-03-14 14:30"
             ) from None
         at = at.replace(tzinfo=zone) if at.tzinfo is None else at
         if at > now:

@@ -130,6 +130,30 @@ class MaintenancePolicy:
 
 
 @dataclass(frozen=True, slots=True)
+class RewindPolicy:
+    """
+    How much of the past the agent keeps for looking back.
+
+    Args:
+        every_seconds: Between two pictures; one is kept besides whenever something happens.
+        kept_hours: How long.
+        disk_mib: How much of the disk at most; the oldest goes first.
+    """
+
+    every_seconds: float = 10.0
+    kept_hours: float = 24.0
+    disk_mib: float = 64.0
+
+    def __post_init__(self) -> None:
+        if self.every_seconds < 1:
+            raise ValueError("every_seconds must be at least 1")
+        if self.kept_hours <= 0:
+            raise ValueError("kept_hours must be above 0")
+        if self.disk_mib < 4:
+            raise ValueError("disk_mib must be at least 4")
+
+
+@dataclass(frozen=True, slots=True)
 class Policy:
     """
     All policy of one stack.
@@ -144,6 +168,7 @@ class Policy:
         settle_minutes: How long the agent follows a service after it was scaled.
         autoscale: How patient the autoscaler is.
         maintenance: When maintenance may be.
+        rewind: How much of the past the agent keeps.
     """
 
     scale: dict[str, ScalePolicy] = field(
@@ -177,6 +202,7 @@ class Policy:
     settle_minutes: float = 5.0
     autoscale: AutoscalePolicy = field(default_factory=AutoscalePolicy)
     maintenance: MaintenancePolicy = field(default_factory=MaintenancePolicy)
+    rewind: RewindPolicy = field(default_factory=RewindPolicy)
 
     def __post_init__(self) -> None:
         if self.settle_minutes <= 0:

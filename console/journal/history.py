@@ -127,7 +127,7 @@ class HistoryStore:
         return list(_with_gaps(rows))
 
     def means(
-        self, names: Collection[str], seconds: float, count: int
+        self, names: Collection[str], seconds: float, count: int, until: datetime | None = None
     ) -> dict[str, tuple[float | None, ...]]:
         """
         Return the last *seconds* of some figures, as *count* means each.
@@ -139,6 +139,7 @@ class HistoryStore:
             names: As in :mod:`console.domain.figures`.
             seconds: How far back; positive.
             count: How many means; positive.
+            until: Where they end; None for the present.
 
         Returns:
             The means by name, the oldest first; None where nothing is known.  Empty when
@@ -149,7 +150,7 @@ class HistoryStore:
         import msgspec
 
         span = seconds / count
-        end = self._clock.now().timestamp() // span * span
+        end = (until or self._clock.now()).timestamp() // span * span
         totals = {name: [0.0] * count for name in names}
         known = {name: [0] * count for name in names}
         decode = msgspec.json.Decoder(dict[str, float | None]).decode
@@ -174,17 +175,18 @@ class HistoryStore:
             for name in names
         }
 
-    def happened(self, seconds: float) -> list[Happening]:
-        """Return what was seen to happen in the last *seconds*, oldest first."""
+    def happened(self, seconds: float, until: datetime | None = None) -> list[Happening]:
+        """Return what was seen to happen in the *seconds* before *until*, oldest first."""
         if not self.path.exists():
             return []
-        since = self._clock.now().timestamp() - seconds
+        end = (until or datetime.max.replace(tzinfo=UTC)).timestamp()
+        since = (until or self._clock.now()).timestamp() - seconds
         try:
             with contextlib.closing(self._open_reader()) as connection:
                 rows = connection.execute(
                     "SELECT at, kind, subject, words, grave FROM happenings"
-                    " WHERE at >= ? ORDER BY at, rowid",
-                    (since,),
+                    " WHERE at >= ? AND at <= ? ORDER BY at, rowid",
+                    (since, end),
                 ).fetchall()
         except sqlite3.Error:
             return []  # one written before there were any has no table of them

@@ -19,11 +19,13 @@ from console.agent import Agent
 from console.clock import SystemClock
 from console.collector import Collector
 from console.domain.happenings import Happening, Kind
+from console.domain.policy import RewindPolicy
 from console.domain.readings import HostReading
 from console.domain.services import Health
 from console.domain.snapshot import AgentState, Snapshot
 from console.errors import Unreachable
 from console.journal.agent_lock import AgentLock, agent_alive, start_agent, stop_agent
+from console.journal.film import FilmStore
 from console.journal.picture import PictureFile
 from console.settings import PROJECT, Settings
 from console.sources.runtime_state import RuntimeSource
@@ -54,11 +56,11 @@ class MemoryHistory:
         return []
 
     def means(
-        self, names: Collection[str], seconds: float, count: int
+        self, names: Collection[str], seconds: float, count: int, until: datetime | None = None
     ) -> dict[str, tuple[float | None, ...]]:
         return {}
 
-    def happened(self, seconds: float) -> list[Happening]:
+    def happened(self, seconds: float, until: datetime | None = None) -> list[Happening]:
         return list(self.noted)
 
 
@@ -295,3 +297,26 @@ class TestProcess:
 
             assert stranger.poll() is None
             stranger.kill()
+
+
+def test_it_keeps_a_film_in_its_rhythm_and_when_something_happens(tmp_path: Path) -> None:
+    setting = Setting(tmp_path)
+    film = FilmStore(tmp_path, SystemClock(), RewindPolicy())
+    agent = setting.agent
+    agent._film, agent._film_seconds = film, 3600.0  # never by the clock alone
+
+    def kept(moment: datetime | None = None) -> Snapshot | None:
+        try:
+            frame = film.frame(moment or datetime.now(UTC))
+        except Unreachable:
+            return None
+        return frame.snapshot if frame else None
+
+    with setting.at_work():
+        wait_until(kept, 10)
+        before = datetime.now(UTC)
+        setting.runtime.crash("worker-rl-1")
+        wait_until(lambda: health(kept(), "worker-rl-1") is Health.UNHEALTHY, 10)
+
+    assert health(kept(before), "worker-rl-1") not in {None, Health.UNHEALTHY}
+    film.close()

@@ -99,6 +99,8 @@ def test_a_saved_line_says_when_who_and_how_bad() -> None:
     ("typed", "meant"),
     [
         ("1h", NOW - timedelta(hours=1)),
+        ("-20m", NOW - timedelta(minutes=20)),
+        ("2026-03-14 03:10", NOW.replace(minute=10, second=0)),
         ("02:00", NOW.replace(hour=2, minute=0, second=0)),
         ("3:12:30", NOW),
         ("14:30", NOW.replace(day=13, hour=14, minute=30, second=0)),
@@ -115,7 +117,9 @@ def test_a_clock_time_is_of_the_zone_that_is_shown() -> None:
     assert parse_moment("04:00", NOW, berlin) == NOW.replace(hour=3, minute=0, second=0)
 
 
-@pytest.mark.parametrize("typed", ["", "25:00", "soon", "2026-99-01", "2027-01-01", "7"])
+@pytest.mark.parametrize(
+    "typed", ["", "25:00", "soon", "2026-99-01", "2027-01-01", "7", "-7", "- soon"]
+)
 def test_what_is_no_moment(typed: str) -> None:
     with pytest.raises(ValueError, match=r"no |come"):
         parse_moment(typed, NOW)
