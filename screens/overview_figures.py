@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
+from datetime import datetime
 
 from rich.style import Style
 from rich.text import Text
 
 from console.domain.queues import Queue, estimate_wait_seconds
 from console.domain.snapshot import Snapshot
+from console.domain.training import newest_words, running_trainings, training_parts
 from screens.look import Look
 from screens.rendering import (
     UNKNOWN,
+    age,
     clean,
     duration,
     latency,
@@ -29,6 +32,8 @@ from screens.view import View
 _TIGHT_RATIO = 0.9
 _SLOW_SECONDS = 1.0
 _MANY_ERRORS_RATIO = 0.05
+#: Searches that have a line of their own.
+_MOST_TRAININGS = 3
 #: Cells of a trend beside its figure, and from which width on there is room for two a line.
 _BARS = 8
 _ROOMY = 84
@@ -165,6 +170,26 @@ def _gpus(snapshot: Snapshot, look: Look, width: int) -> list[Text]:
             (f"memory {size(used)}/{size(most)}", full),
         ]
         lines.append(_figures("GPU", figures, look, width))
+    return lines
+
+
+def training_lines(snapshot: Snapshot, look: Look, now: datetime, width: int) -> list[Text]:
+    """Return a line for each running search, else how old the newest checkpoint is."""
+    running = running_trainings(snapshot)
+    lines = [
+        _figures(
+            "" if place else "Training",
+            [(part, False) for part in training_parts(training, now, age)],
+            look,
+            width,
+        )
+        for place, (_, _, training) in enumerate(running[:_MOST_TRAININGS])
+    ]
+    if len(running) > _MOST_TRAININGS:
+        more = f"and {len(running) - _MOST_TRAININGS} more searches: t"
+        lines.append(_figures("", [(more, False)], look, width))
+    if not running and (words := newest_words(snapshot, now, age)):
+        lines.append(_figures("Training", [("none runs", False), (words, False)], look, width))
     return lines
 
 

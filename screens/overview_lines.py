@@ -22,7 +22,7 @@ from console.domain.services import Health, Service
 from console.domain.snapshot import Snapshot
 from screens.autoscale_lines import decision_note
 from screens.look import Look
-from screens.overview_figures import figure_lines, queue_lines
+from screens.overview_figures import figure_lines, queue_lines, training_lines
 from screens.rendering import (
     age,
     alert_sign,
@@ -288,6 +288,7 @@ def _below(view: View, snapshot: Snapshot, look: Look, now: datetime, width: int
             *queue_lines(snapshot, look, width),
             Text(),
             *figure_lines(view, snapshot, look, width),
+            *training_lines(snapshot, look, now, width),
             Text(),
             *_changes(snapshot, look, now, width, 5),
         ]
@@ -296,6 +297,7 @@ def _below(view: View, snapshot: Snapshot, look: Look, now: datetime, width: int
         *queue_lines(snapshot, look, left_width),
         Text(),
         *figure_lines(view, snapshot, look, left_width),
+        *training_lines(snapshot, look, now, left_width),
     ]
     right = _changes(snapshot, look, now, width - left_width - 3, 10)
     return [Text(), *beside(left, right, left_width)]

@@ -11,6 +11,7 @@ from console.domain.policy import Policy
 from console.domain.queues import Queue
 from console.domain.services import Health, Replica, ReplicaState, Service
 from console.domain.snapshot import Snapshot
+from console.domain.training import newest_words, training_parts
 from screens.look import Look
 from screens.overview_figures import wait_words
 from screens.rendering import (
@@ -70,6 +71,10 @@ def queue_section(
     lines += _trends(queue, view, look)
     for service in services:
         lines += _workers(service, look, now)
+    if snapshot is not None and any(
+        replica.newest_checkpoint_at for service in services for replica in service.replicas
+    ):
+        lines.append(styled(f"     {newest_words(snapshot, now, age)}", look.dim))
     if not services:
         lines.append(styled("     no service is labelled as working on this queue", look.dim))
     return lines
@@ -164,6 +169,9 @@ def _tasks(replica: Replica, look: Look, now: datetime) -> list[Text]:
         put(line, age((now - task.started_at).total_seconds()), 8, look.text)
         line.append(clean(task.name.rpartition(".")[2] or UNKNOWN, 200), look.text)
         lines.append(line.append(f"  {clean(task.task_id, 36)}", look.dim))
+        if task.training is not None:
+            told = ", ".join(training_parts(task.training, now, age))
+            lines.append(styled(f"           {told}", look.text))
     if len(longest) > _MOST_TASKS:
         lines.append(styled(f"         ↳ and {len(longest) - _MOST_TASKS} more", look.dim))
     return lines

@@ -14,6 +14,7 @@ import json
 import os
 import threading
 import time
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -71,6 +72,7 @@ class Heartbeat:
         self.phase = Phase.STARTING
         self.consumer: Any = None
         self.slots: int | None = None
+        self.tells: Callable[[Collection[str]], dict[str, Any]] = lambda _: {}
         self._shared = shared
         self._lease = lease
         self._failing = False
@@ -147,6 +149,7 @@ class Heartbeat:
                 for request in active
                 if request.time_start
             ],
+            **self.tells({request.id for request in active}),
         }
 
     def is_accepting(self) -> bool:

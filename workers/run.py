@@ -11,7 +11,7 @@ from __future__ import annotations
 import importlib
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
@@ -47,12 +47,14 @@ class Pool:
         concurrency: Tasks at the same time.
         begin_shutdown: Called from the signal handler of a warm shutdown: no blocking.
         close: Called when the last task has ended.
+        tells: What the heartbeat says besides, given the ids of the tasks that run.
     """
 
     name: str
     concurrency: int
     begin_shutdown: Callable[[], None]
     close: Callable[[], None]
+    tells: Callable[[Collection[str]], dict[str, Any]] = lambda _: {}
 
 
 class WorkerKind(Protocol):
@@ -118,7 +120,7 @@ def _consume(app: Celery, queue: Queue, settings: Settings, pool: Pool, beat: He
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
         log.info("worker_ready", queue=queue.value, concurrency=pool.concurrency)
 
-    beat.slots = pool.concurrency
+    beat.slots, beat.tells = pool.concurrency, pool.tells
     signals.worker_shutting_down.connect(on_stop, weak=False)
     signals.worker_ready.connect(on_ready, weak=False)
     signals.setup_logging.connect(lambda **_: True, weak=False)  # ours is in place

@@ -11,9 +11,10 @@ from console.domain.drain import drain_of
 from console.domain.plans import Json
 from console.domain.policy import Policy
 from console.domain.queues import Queue, estimate_wait_seconds
-from console.domain.services import Replica, Service
+from console.domain.services import Replica, Service, Training
 from console.domain.snapshot import Snapshot
 from console.domain.text import plain_text
+from console.domain.training import training_parts
 
 
 def queue_report(snapshot: Snapshot, policy: Policy) -> list[str]:
@@ -54,10 +55,15 @@ def _worker(replica: Replica, now: datetime) -> str:
     tasks = "; ".join(
         f"{plain_text(task.name.rpartition('.')[2], 60)} for "
         f"{duration((now - task.started_at).total_seconds())}"
+        + ("" if task.training is None else f" ({_training(task.training, now)})")
         for task in replica.tasks
     )
     words = f"{plain_text(replica.name, 60):16} {replica.health.value:10} {hands}"
     return f"{words}: {tasks}" if tasks else words
+
+
+def _training(training: Training, now: datetime) -> str:
+    return ", ".join(training_parts(training, now, duration))
 
 
 def _verdict(queue: Queue, services: tuple[Service, ...], policy: Policy) -> dict[str, Json]:
@@ -81,13 +87,30 @@ def _verdict(queue: Queue, services: tuple[Service, ...], policy: Policy) -> dic
                 "accepting": replica.accepting,
                 "heartbeat_at": _at(replica.heartbeat_at),
                 "tasks": [
-                    {"task_id": t.task_id, "name": t.name, "started_at": _at(t.started_at)}
+                    {
+                        "task_id": t.task_id,
+                        "name": t.name,
+                        "started_at": _at(t.started_at),
+                        "training": None if t.training is None else _training_json(t.training),
+                    }
                     for t in replica.tasks
                 ],
+                "newest_checkpoint_at": _at(replica.newest_checkpoint_at),
             }
             for service in services
             for replica in service.replicas
         ],
+    }
+
+
+def _training_json(training: Training) -> dict[str, Json]:
+    return {
+        "method": training.method,
+        "step": training.step,
+        "steps": training.steps,
+        "reward": training.reward,
+        "entropy": training.entropy,
+        "checkpoint_at": _at(training.checkpoint_at),
     }
 
 

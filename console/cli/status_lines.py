@@ -13,6 +13,7 @@ from console.domain.rollup import WORST_FIRST
 from console.domain.services import Health, Service
 from console.domain.snapshot import AgentState, Snapshot
 from console.domain.text import plain_text
+from console.domain.training import newest_words, running_trainings, training_parts
 
 LAST_CHANGES = 3
 
@@ -32,6 +33,12 @@ def _figures(snapshot: Snapshot) -> list[str]:
     if snapshot.queues:
         lines += ["", *queue_lines(snapshot)]
     lines += ["", *metric_lines(snapshot)]
+    trainings = [
+        f"{name} {', '.join(training_parts(training, snapshot.taken_at, duration))}"
+        for name, _, training in running_trainings(snapshot)
+    ]
+    newest = newest_words(snapshot, snapshot.taken_at, duration)
+    lines += [f"Training  {plain_text(x)}" for x in trainings or [newest] * bool(newest)]
     if links := links_of(snapshot)[1:]:
         lines.append("Links  " + ", ".join(f"{x.title} {plain_text(x.url)}" for x in links))
     if snapshot.alerts:

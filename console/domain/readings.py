@@ -91,6 +91,7 @@ class WorkerHeartbeat:
         phase: ``starting`` (model is loading), ``running`` or ``stopping``.
         slots: Tasks it can run at the same time, None where it does not say.
         tasks: Those it is running, as far as it tells.
+        newest_checkpoint_at: When the last checkpoint it knows of was written.
     """
 
     replica: str
@@ -103,6 +104,7 @@ class WorkerHeartbeat:
     phase: str = "running"
     slots: int | None = None
     tasks: tuple[TaskInHand, ...] = ()
+    newest_checkpoint_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

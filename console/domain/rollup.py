@@ -167,6 +167,7 @@ def _build_replica(
         task_slots=beat.slots if beat is not None else None,
         heartbeat_at=beat.at if beat is not None else None,
         tasks=beat.tasks if beat is not None else (),
+        newest_checkpoint_at=beat.newest_checkpoint_at if beat is not None else None,
         limits=fact.limits,
         request_rate=evidence.windows.request_rate(fact.id, evidence.now),
     )

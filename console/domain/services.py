@@ -233,12 +233,35 @@ class ReplicaStats:
 
 
 @dataclass(frozen=True, slots=True)
+class Training:
+    """
+    How far a running search is, by its worker's own word; None is not told.
+
+    Args:
+        method: ``ppo`` or ``genetic``.
+        step: Steps or generations done.
+        steps: Those asked for.
+        reward: Of the last update.
+        entropy: Coefficient of the present update; the genetic search has none.
+        checkpoint_at: When its newest checkpoint was written, UTC; None: not yet.
+    """
+
+    method: str
+    step: float | None = None
+    steps: float | None = None
+    reward: float | None = None
+    entropy: float | None = None
+    checkpoint_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class TaskInHand:
     """A task that a worker is running, by its own word: since when, and which."""
 
     task_id: str
     name: str
     started_at: datetime
+    training: Training | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,6 +275,7 @@ class Replica:
     ``active_tasks`` (running), ``reserved_tasks`` (held, not started), ``task_slots``
     (how many it can run at the same time), ``accepting`` and ``heartbeat_at`` are None for
     anything but a worker that sends heartbeats; ``tasks`` are those it is running.
+    ``newest_checkpoint_at`` is when the last checkpoint that the worker knows of was written.
     ``request_rate`` is requests a second over 60 s, None for what does not count them.
     """
 
@@ -277,6 +301,7 @@ class Replica:
     heartbeat_at: datetime | None = None
     tasks: tuple[TaskInHand, ...] = ()
     request_rate: float | None = None
+    newest_checkpoint_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

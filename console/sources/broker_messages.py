@@ -8,7 +8,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from console.domain.readings import WorkerHeartbeat
-from console.domain.services import TaskInHand
+from console.domain.services import TaskInHand, Training
 from console.domain.text import plain_text
 
 if TYPE_CHECKING:
@@ -63,20 +63,43 @@ def decode_heartbeat(raw: bytes | None) -> WorkerHeartbeat | None:
             accepting=beat.get("accepting") is True,
             phase=str(beat.get("phase", "running")),
             slots=None if beat.get("slots") is None else int(beat["slots"]),
-            tasks=_tasks(beat.get("current"), at),
+            tasks=_tasks(beat.get("current"), _trainings(beat.get("training")), at),
+            newest_checkpoint_at=moment(beat.get("newest_checkpoint_at")),
         )
     except (msgspec.MsgspecError, AttributeError, KeyError, TypeError, ValueError):
         return None
 
 
-def _tasks(current: Any, at: datetime) -> tuple[TaskInHand, ...]:
+def _trainings(told: Any) -> dict[str, Training]:
+    """Return what a worker says of its searches, by task; what makes no sense is not known."""
+    return {
+        plain_text(str(row.get("task_id", "")), 200): Training(
+            plain_text(str(row.get("method", "")), 40),
+            step=_number(row.get("step")),
+            steps=_number(row.get("steps")),
+            reward=_number(row.get("reward")),
+            entropy=_number(row.get("entropy")),
+            checkpoint_at=moment(row.get("checkpoint_at")),
+        )
+        for row in (told if isinstance(told, list) else [])[:_MOST_TASKS]
+        if isinstance(row, dict)
+    }
+
+
+def _number(value: Any) -> float | None:
+    told = isinstance(value, int | float) and not isinstance(value, bool)
+    return float(value) if told and math.isfinite(value) else None
+
+
+def _tasks(current: Any, trainings: dict[str, Training], at: datetime) -> tuple[TaskInHand, ...]:
     """Return what a worker says it is running; what makes no sense is left out."""
     tasks = []
     for told in current if isinstance(current, list) else []:
         seconds = told.get("seconds") if isinstance(told, dict) else None
         if isinstance(seconds, int | float) and 0 <= seconds < _LONGEST_TASK_SECONDS:
             task_id, name = (plain_text(str(told.get(key, "")), 200) for key in ("task_id", "name"))
-            tasks.append(TaskInHand(task_id, name, at - timedelta(seconds=seconds)))
+            started_at = at - timedelta(seconds=seconds)
+            tasks.append(TaskInHand(task_id, name, started_at, trainings.get(task_id)))
     return tuple(tasks[:_MOST_TASKS])
 
 

@@ -431,6 +431,7 @@ def test_an_optimisation_resumes_from_its_checkpoint_after_a_kill(site: Site) ->
     job_id = site.optimisation(Method.PPO, steps)
     with site.worker("rl", "worker-rl-1") as victim:
         wait_until(lambda: _step(site, job_id) >= 2048 * 4, 60, "some checkpoints are kept")
+        wait_until(lambda: _told_training(site, "worker-rl-1", job_id), 20, "it is told of")
         victim.kill()
     wait_until(lambda: all(is_gone(child) for child in victim.children), 10, "no orphan")
     assert victim.children
@@ -491,3 +492,12 @@ def test_a_task_whose_process_always_dies_ends_as_failed(site: Site) -> None:
 def _step(site: Site, job_id: str) -> int:
     checkpoint = site.job(job_id).checkpoint
     return int(checkpoint["step"]) if checkpoint else 0
+
+
+def _told_training(site: Site, replica: str, job_id: str) -> bool:
+    """Tell whether the heartbeat has the search with all its figures, and a checkpoint's time."""
+    beat = site.heartbeat(replica) or {}
+    return beat.get("newest_checkpoint_at") is not None and any(
+        row["task_id"] == job_id and None not in row.values() and row["step"] >= 2048
+        for row in beat["training"]
+    )

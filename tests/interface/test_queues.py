@@ -13,6 +13,7 @@ from tests.fakes import pictures
 from tests.fakes.engine import FakeEngine
 from tests.fakes.pictures import NOW
 from tests.interface.conftest import OpenDesk
+from tests.unit.test_training import training
 
 
 async def test_queues_say_whether_and_when_they_drain(open_desk: OpenDesk) -> None:
@@ -122,3 +123,10 @@ async def test_hostile_queues_are_drawn_harmless(open_desk: OpenDesk) -> None:
         await desk.sees("[/x]evil")
         assert "\x1b" not in desk.text
         assert "\u202e" not in desk.text
+
+
+async def test_a_search_is_on_overview_and_queues(open_desk: OpenDesk) -> None:
+    async with open_desk(training(), size=(100, 50)) as desk:
+        await desk.sees("Training", "step 1280 of 20000", "entropy 0.0043", "checkpoint 10s ago")
+        await desk.press("t")
+        await desk.sees("optimise  job-7", "step 1280 of 20000, reward 0.612, entropy 0.0043")

@@ -23,6 +23,8 @@ class JobObserver:
         curves: Directory of the TensorBoard curves.
         count_episodes: Adds to the counter of episodes.
         is_stopping: Whether the worker is being stopped.
+        show: Given the figures of each update, for the worker's heartbeat.
+        checkpointed: Called when a checkpoint is on disk.
         keep_every_seconds: Pause between two checkpoints on disk; 0 keeps every update.
         segment_seconds: After this long the job is handed back at its next checkpoint,
             so that one long job does not hold a worker for ever.
@@ -37,6 +39,8 @@ class JobObserver:
         curves: Path,
         count_episodes: Callable[[int], None],
         is_stopping: Callable[[], bool],
+        show: Callable[[Mapping[str, float]], None],
+        checkpointed: Callable[[], None],
         keep_every_seconds: float,
         segment_seconds: float,
     ) -> None:
@@ -47,12 +51,15 @@ class JobObserver:
         self._writer: Any = None
         self._count_episodes = count_episodes
         self._is_stopping = is_stopping
+        self._show = show
+        self._checkpointed = checkpointed
         self._keep_every_seconds = keep_every_seconds
         self._segment_ends = time.monotonic() + segment_seconds
         self._kept_at = -math.inf
 
     def progress(self, step: int, figures: Mapping[str, float]) -> None:
         """Report to the job; raises JobAbandoned when nobody wants it any more."""
+        self._show(figures)
         self._reporter.report(self._ratio(step), describe(figures))
 
     def keep(self, checkpoint: Checkpoint, figures: Mapping[str, float], *, last: bool) -> None:
@@ -63,6 +70,7 @@ class JobObserver:
             return
         self._kept_at = now
         path = self._store.save(checkpoint)
+        self._checkpointed()
         place = {"path": str(path), **{name: round(value, 6) for name, value in figures.items()}}
         self._reporter.keep(place, self._ratio(checkpoint.step), always=last or handing_back)
         if handing_back:

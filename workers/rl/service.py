@@ -22,6 +22,7 @@ from backend.database import ClaimedJob, FormulaDraft, FormulaRecord
 from workers.jobs import JobFailed, JobRunner, Outcome, Reporter
 from workers.process import die_with_parent
 from workers.results import composed_result
+from workers.rl.board import Board, newest_checkpoint_at
 from workers.run import Pool
 
 log = structlog.get_logger(__name__)
@@ -38,9 +39,10 @@ HARD_LIMIT_SECONDS = 960
 class Service:
     """Everything the tasks of one child process use."""
 
-    def __init__(self, settings: Settings, stopping: Any) -> None:
+    def __init__(self, settings: Settings, stopping: Any, board: Board, place: int) -> None:
         from workers.metrics import episodes_counter
 
+        self._board, self._place = board, place
         self.runner = JobRunner(settings, Queue.RL)
         self._settings = settings
         self._stopping = stopping
@@ -64,8 +66,12 @@ class Service:
         store = CheckpointStore(Path(self._settings.rl.checkpoint_directory) / job.id)
         store.sweep()
         resume = store.newest()
+        board, place = self._board, self._place
+        board.begin(place, job.id, wish.method.value, wish.steps)
         if resume is not None:
             log.info("resumed", step=resume.step, path=str(resume.path))
+            if resume.path is not None:
+                board.kept(place, resume.path.stat().st_mtime)
         counter = self._episodes.labels(wish.method.value)
         observer = JobObserver(
             reporter,
@@ -74,6 +80,8 @@ class Service:
             curves=Path(self._settings.rl.tensorboard_directory) / job.id,
             count_episodes=counter.inc,
             is_stopping=lambda: bool(self._stopping.value),
+            show=lambda figures: board.note(place, figures),
+            checkpointed=lambda: board.kept(place),
             keep_every_seconds=GENETIC_KEEP_SECONDS if wish.method is Method.GENETIC else 0.0,
             segment_seconds=SEGMENT_SECONDS,
         )
@@ -116,13 +124,18 @@ def prepare(settings: Settings) -> Pool:
 
     # One byte without a lock: it is set in a signal handler.
     stopping = multiprocessing.RawValue("b", 0)
+    board = Board(
+        settings.rl.concurrency, newest_checkpoint_at(Path(settings.rl.checkpoint_directory))
+    )
     parent_pid = os.getpid()
 
     def in_child(**_: Any) -> None:
+        from billiard import current_process
+
         global _service  # noqa: PLW0603 - Celery gives tasks no other way to their worker
         die_with_parent(parent_pid)
         _import_training()
-        _service = Service(settings, stopping)
+        _service = Service(settings, stopping, board, int(getattr(current_process(), "index", 0)))
 
     def on_lost(task_id: str, exception: BaseException, **_: Any) -> None:
         """Run in the parent when a child died under a task too often, or hung."""
@@ -143,6 +156,7 @@ def prepare(settings: Settings) -> Pool:
         concurrency=settings.rl.concurrency,
         begin_shutdown=lambda: setattr(stopping, "value", 1),
         close=lambda: None,
+        tells=board.told,
     )
 
 
