@@ -41,6 +41,7 @@ from console.measuring import Measuring
 from console.operations.lock import OperationLock
 from console.operations.request import PlanRequest
 from console.operations.silencing import Silencing
+from console.operations.world import RUNTIME_SOURCE, same_world
 from console.ports import (
     Alerting,
     Answered,
@@ -58,6 +59,9 @@ from console.settings import Settings, read_runbook
 
 #: A picture older than this is not used as the agent's present view, seconds.
 PICTURE_MAX_AGE_SECONDS = 5.0
+#: A plan is made from the agent's picture while it is younger than this, seconds, and
+#: the runtime, asked anew, tells the same.
+PLANNED_FROM_SECONDS = 2.0
 #: How long the agent is given to take a picture that knows of the last change, seconds.
 CATCH_UP_SECONDS = 2.0
 #: More than anybody reads of what was done in an hour.
@@ -145,13 +149,13 @@ class Engine:
             return picture
         return replace(self.collector.latest_or_collect(), agent=AgentState.ABSENT)
 
-    def _present_picture(self) -> Snapshot | None:
-        """Return the agent's picture while it is young enough to be the present one."""
+    def _present_picture(self, oldest: float = PICTURE_MAX_AGE_SECONDS) -> Snapshot | None:
+        """Return the agent's picture while it is young enough, in seconds, to be of now."""
         picture = self._pictures.read() if self._pictures.agent_alive() else None
         if picture is None:
             return None
         age = (self.clock.now() - picture.taken_at).total_seconds()
-        return picture if age <= PICTURE_MAX_AGE_SECONDS else None
+        return picture if age <= oldest else None
 
     def present(self) -> Snapshot:
         """
@@ -308,7 +312,7 @@ class Engine:
 
     def plan(self, verb: str, wish: dict[str, Json]) -> Plan:
         """
-        Make the plan of *verb* from a picture taken now.
+        Make the plan of *verb* from a picture of now.
 
         Args:
             verb: A key of the operations table.
@@ -322,20 +326,34 @@ class Engine:
             raise UsageError(
                 f"unknown operation {verb!r}", remedy=f"one of {', '.join(sorted(self._planners))}"
             )
-        # Observed anew, because the agent's picture may be a moment old; whether
-        # there is an agent is a fact about the stack, not about this picture.
-        alive = self._pictures.agent_alive()
-        agent = AgentState.RUNNING if alive else AgentState.ABSENT
-        snapshot = replace(self.collector.collect(), agent=agent)
         return self._planners[verb](
             PlanRequest(
-                snapshot,
+                self._picture_to_plan_from(),
                 self.settings.policy,
                 self.runtime,
                 dict(wish),
                 measured=self._present_picture(),
             )
         )
+
+    def _picture_to_plan_from(self) -> Snapshot:
+        """
+        Return the agent's picture where the runtime tells the same now, else one taken now.
+
+        What runs is always asked anew, because a picture may be a moment old; asking all
+        the rest again would keep an operator waiting for what the agent has just read.
+        """
+        picture = self._present_picture(PLANNED_FROM_SECONDS)
+        if (
+            picture is not None
+            and not any(source.troubled for source in picture.sources)
+            and same_world(picture, self.collector.collect({RUNTIME_SOURCE}))
+        ):
+            return picture
+        # Whether there is an agent is a fact about the stack, not about this picture.
+        alive = self._pictures.agent_alive()
+        agent = AgentState.RUNNING if alive else AgentState.ABSENT
+        return replace(self.collector.collect(), agent=agent)
 
     def require_write(self) -> None:
         """Raise ReadOnly unless changes are allowed now."""

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from console.domain.alerts import Silence
 from console.domain.audit import AuditVerdict
@@ -133,6 +133,14 @@ class StepKind(Protocol):
 
     def do(self, step: Step) -> None:
         """Begin to make it true; the runner waits for the observation."""
+
+
+@runtime_checkable
+class NarrowsSources(Protocol):
+    """A step kind of which one step needs less read anew than another."""
+
+    def sources_of(self, step: Step) -> Collection[str] | None:
+        """Name what ``observe`` needs for *step*, as :attr:`StepKind.sources` does for any."""
 
 
 class Journal(Protocol):

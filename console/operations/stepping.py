@@ -20,7 +20,7 @@ from console.domain.questions import WAIT, YES
 from console.domain.snapshot import Snapshot
 from console.errors import ConsoleError, Unreachable
 from console.operations.asking import Asking
-from console.ports import Clock, StepKind
+from console.ports import Clock, NarrowsSources, StepKind
 
 #: Pause before a step whose far side did not answer is begun once more, seconds.
 RETRY_SECONDS = 2.0
@@ -72,9 +72,12 @@ class Stepper:
         names: set[str] = set()
         for step in steps:
             kind = self.kinds.get(step.kind)
-            if kind is not None and kind.sources is None:
+            if kind is None:
+                continue
+            needed = kind.sources_of(step) if isinstance(kind, NarrowsSources) else kind.sources
+            if needed is None:
                 return self.observe(None)
-            names.update(kind.sources or () if kind is not None else ())
+            names.update(needed)
         return self.observe(names)
 
     def look_at(self, step: Step, snapshot: Snapshot) -> Observation:

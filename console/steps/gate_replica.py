@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from console.domain.plans import Observation, Step
 from console.domain.services import Health, ReplicaState
 from console.domain.snapshot import Snapshot
 from console.ports import Runtime
 from console.steps.executing import execute
-from console.steps.seeing import BROKER_SOURCE, HEALTH_SOURCES, replica_or_unknown
+from console.steps.seeing import BROKER_SOURCE, HEALTH_SOURCES, WORKER_SOURCES, replica_or_unknown
 
 
 class GateReplica:
@@ -26,6 +28,10 @@ class GateReplica:
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
+
+    def sources_of(self, step: Step) -> Collection[str]:
+        """A worker's health is its heartbeat; nobody else need be asked for it."""
+        return WORKER_SOURCES if step.arguments.get("registered") else self.sources
 
     def observe(self, step: Step, snapshot: Snapshot) -> Observation:
         """Hold while it is healthy; unknown health is not healthy."""

@@ -11,6 +11,8 @@ BROKER_SOURCE = "broker"
 METRICS_SOURCE = "metrics"
 #: All that a verdict on health draws on: see :mod:`console.domain.health`.
 HEALTH_SOURCES = (RUNTIME_SOURCE, "health", BROKER_SOURCE, "database")
+#: All that a verdict on a worker that registers with the broker draws on.
+WORKER_SOURCES = (RUNTIME_SOURCE, BROKER_SOURCE)
 
 
 def replica_or_unknown(step: Step, snapshot: Snapshot) -> Replica | Observation | None:

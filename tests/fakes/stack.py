@@ -31,13 +31,14 @@ from console.errors import Unreachable
 from console.operations.request import PlanRequest
 from console.operations.table import OPERATIONS
 from console.ports import ExecResult
+from console.steps.seeing import WORKER_SOURCES
 from tests.fakes.clock import FakeClock
 from tests.fakes.runtime import PRODUCT, FakeRuntime
 
 MIB = 1024**2
 SOURCES = ("runtime", "health", "broker", "database", "host", "metrics")
 #: Without one of these nothing tells how a replica is.
-HEALTH = {"health", "broker", "database"}
+HEALTH = frozenset({"health", "broker", "database"})
 
 
 class ModelStack(FakeRuntime):
@@ -188,11 +189,13 @@ class ModelStack(FakeRuntime):
         beats = beats and "broker" not in unread
         well = runs and fact.name not in self.unwell
         health = Health.HEALTHY if well else Health.UNHEALTHY
+        registers = service.role is Role.WORKER and "console.queue" in service.labels
+        asked = frozenset(WORKER_SOURCES) if registers else HEALTH
         return Replica(
             id=fact.id,
             name=fact.name,
             state=fact.state,
-            health=health if HEALTH.isdisjoint(unread) else Health.UNKNOWN,
+            health=health if asked.isdisjoint(unread) else Health.UNKNOWN,
             reason="" if well else "does not answer",
             release=fact.release,
             started_at=fact.started_at,

@@ -36,6 +36,7 @@ from console.domain.services import (
 )
 from console.domain.snapshot import Overall, Snapshot
 from console.domain.windows import Windows
+from console.steps.seeing import WORKER_SOURCES
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 STARTED = NOW - timedelta(hours=1)
@@ -148,6 +149,14 @@ class TestHealthOfAReplica:
             "redis": (1, Health.HEALTHY),
         }
         assert snapshot.overall is Overall.HEALTHY
+
+    def test_a_worker_is_judged_by_its_process_and_its_heartbeat_alone(self) -> None:
+        found = everything()
+
+        alone = picture({name: found[name] for name in WORKER_SOURCES})
+
+        assert judged(alone, "worker-llm-1") == (Health.HEALTHY, "")
+        assert judged(alone, "app-1") == (Health.UNKNOWN, "not probed yet")
 
     def test_a_dead_process_is_unhealthy_although_its_last_probe_was_good(self) -> None:
         dead = replica(

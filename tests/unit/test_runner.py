@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,10 +15,12 @@ from hypothesis import strategies as st
 
 from console.domain.operations import Actor, Operation, OperationState, StepPhase
 from console.domain.plans import Plan, Step
+from console.domain.snapshot import Snapshot
 from console.errors import ConsoleError, Refused, Unreachable, UsageError
 from console.operations import crash
 from console.operations.lock import OperationLock
 from console.operations.runner import Runner
+from console.operations.stepping import Stepper
 from console.steps import step_kinds
 from tests.fakes.clock import FakeClock
 from tests.fakes.journal import FakeJournal
@@ -114,6 +117,26 @@ def bench(tmp_path: Path) -> Bench:
 
 def boundaries(steps: tuple[Step, ...]) -> list[str]:
     return [f"{step.name}:{when}" for step in steps for when in ("before", "after")]
+
+
+def test_what_a_gate_reads_is_what_it_rests_on(bench: Bench) -> None:
+    read: list[set[str]] = []
+
+    def asked(names: Collection[str] | None) -> Snapshot:
+        read.append(set(names or ()))
+        return bench.stack.snapshot(names)
+
+    stepper = Stepper(step_kinds(bench.stack), asked, bench.clock)
+    gates = {
+        name: next(s for s in bench.plan(**{name: 3}).steps if s.kind == "gate_replica")
+        for name in ("app", "worker_llm")
+    }
+    stepper.look([gates["app"]])
+    stepper.look([gates["worker_llm"]])
+    stepper.look(list(gates.values()))
+
+    everything = {"runtime", "health", "broker", "database"}
+    assert read == [everything, {"runtime", "broker"}, everything]
 
 
 def test_a_scale_up_ends_done_and_verified(bench: Bench) -> None:
