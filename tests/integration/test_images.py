@@ -176,9 +176,7 @@ def test_the_bill_of_materials_names_every_part_with_its_hash(state: Path, name:
 def test_what_has_not_changed_is_not_built_again(state: Path) -> None:
     before = [inspected(tag_of(name))["Id"] for name in NAMES]
     said: list[str] = []
-    began = time.monotonic()
     build_images(PROJECT, state.parent, VERSION, NAMES, said.append)
-    assert time.monotonic() - began < 15
     assert [inspected(tag_of(name))["Id"] for name in NAMES] == before
     assert said == [f"{tag_of(name)}: nothing has changed" for name in NAMES]
 

@@ -115,19 +115,22 @@ def health(snapshot: Snapshot | None, name: str) -> Health | None:
 
 def test_it_leaves_pictures_and_history(setting: Setting) -> None:
     with setting.at_work():
-        wait_until(lambda: setting.pictures.read() and setting.history.kept, 5)
+        wait_until(lambda: setting.pictures.read() and setting.history.kept, 20)
 
     assert setting.picture().agent is AgentState.RUNNING
     assert len(setting.picture().services) == 5
     assert setting.history.kept[0].agent is AgentState.RUNNING
 
 
-def test_a_death_is_in_the_picture_at_once(setting: Setting) -> None:
+def test_a_death_is_in_the_picture_before_the_next_look(
+    setting: Setting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(RuntimeSource, "interval_seconds", 600.0)
     with setting.at_work():
-        wait_until(setting.pictures.read, 5)
+        wait_until(setting.pictures.read, 20)
         setting.runtime.crash("worker-rl-1")
 
-        wait_until(lambda: health(setting.pictures.read(), "worker-rl-1") is Health.UNHEALTHY, 0.5)
+        wait_until(lambda: health(setting.pictures.read(), "worker-rl-1") is Health.UNHEALTHY, 60)
 
 
 def test_what_happened_is_kept_for_whoever_comes_later(setting: Setting) -> None:
@@ -145,10 +148,10 @@ def test_what_happened_is_kept_for_whoever_comes_later(setting: Setting) -> None
 
 def test_the_age_of_a_quiet_stack_moves_on(setting: Setting) -> None:
     with setting.at_work():
-        wait_until(setting.pictures.read, 5)
+        wait_until(setting.pictures.read, 20)
         first = setting.picture().taken_at
 
-        wait_until(lambda: setting.picture().taken_at >= first + timedelta(seconds=1), 4)
+        wait_until(lambda: setting.picture().taken_at >= first + timedelta(seconds=1), 20)
 
 
 def test_a_dead_supervision_is_started_again(
@@ -158,7 +161,7 @@ def test_a_dead_supervision_is_started_again(
     with setting.at_work():
         setting.runtime.kill_supervision()
 
-        wait_until(lambda: setting.runtime.topology().running, 5)
+        wait_until(lambda: setting.runtime.topology().running, 20)
 
 
 def test_a_history_that_fails_is_said_once_and_watching_goes_on(
@@ -167,13 +170,14 @@ def test_a_history_that_fails_is_said_once_and_watching_goes_on(
     monkeypatch.setattr("console.agent.EVERY_SECONDS", 0.0)
     setting.history.broken = True
     with caplog.at_level(logging.INFO, "console.agent"), setting.at_work():
-        wait_until(lambda: caplog.records, 5)
+        wait_until(lambda: caplog.records, 20)
         taken = setting.picture().taken_at
-        wait_until(lambda: setting.picture().taken_at > taken, 5)
+        wait_until(lambda: setting.picture().taken_at > taken, 20)
         setting.history.broken = False
-        wait_until(lambda: setting.history.kept, 5)
+        wait_until(lambda: setting.history.kept, 20)
 
-    assert [r.getMessage() for r in caplog.records] == [
+    said = [r.getMessage() for r in caplog.records]
+    assert [words for words in said if words.startswith("history ")] == [
         "history fails, going on without it: disk full",
         "history works again",
     ]
@@ -184,7 +188,7 @@ def test_pictures_that_cannot_be_written_do_not_end_it(
 ) -> None:
     (tmp_path / "picture.json").mkdir()
     with caplog.at_level(logging.WARNING, "console.agent"), setting.at_work():
-        wait_until(lambda: caplog.records and setting.history.kept, 5)
+        wait_until(lambda: caplog.records and setting.history.kept, 20)
 
     assert len(caplog.records) == 1
 
@@ -192,7 +196,7 @@ def test_pictures_that_cannot_be_written_do_not_end_it(
 def test_it_ends_when_it_is_no_longer_wanted(setting: Setting) -> None:
     with setting.at_work() as thread:
         setting.wanted = False
-        thread.join(5)
+        thread.join(20)
 
         assert not thread.is_alive()
 
@@ -236,7 +240,7 @@ class TestProcess:
             wait_until(lambda: PictureFile(state).read(), 15)
             process.send_signal(signal.SIGHUP)
             taken = PictureFile(state).read()
-            wait_until(lambda: PictureFile(state).read() != taken, 5)
+            wait_until(lambda: PictureFile(state).read() != taken, 20)
             process.send_signal(signal.SIGTERM)
 
             assert process.wait(10) == 0
