@@ -278,6 +278,21 @@ def _memory(figures: Figures, threshold: float) -> Answer:
     )
 
 
+def _burst(
+    turned_away: Callable[[Metrics], float | None], what: str
+) -> Callable[[Figures, float], Answer]:
+    """Ask whether more requests than allowed were turned away in the last 5 minutes."""
+
+    def ask(figures: Figures, threshold: float) -> Answer:
+        return _above(
+            turned_away(figures.metrics),
+            threshold,
+            lambda count: f"{count:.0f} requests {what} in 5 minutes (limit {threshold:g})",
+        )
+
+    return ask
+
+
 def _none_ready(role: Role) -> Callable[[Figures, float], Answer]:
     """Ask whether every service of *role* that should run has nothing ready."""
 
@@ -359,5 +374,26 @@ RULES: tuple[Rule, ...] = (
         AlertPolicy(0.9, 300),
         _memory,
         watches="more than {percent:g} % of the memory used",
+    ),
+    Rule(
+        "RefusedKeysBurst",
+        AlertSeverity.WARNING,
+        AlertPolicy(50),
+        _burst(lambda metrics: metrics.keys_refused, "with a missing or wrong key"),
+        watches="more than {limit:g} refused keys in 5 min",
+    ),
+    Rule(
+        "RateLimitBurst",
+        AlertSeverity.WARNING,
+        AlertPolicy(100),
+        _burst(lambda metrics: metrics.rate_limited, "over their rate limit"),
+        watches="more than {limit:g} over their rate limit in 5 min",
+    ),
+    Rule(
+        "OversizedRequestsBurst",
+        AlertSeverity.WARNING,
+        AlertPolicy(20),
+        _burst(lambda metrics: metrics.oversized, "with too large a body"),
+        watches="more than {limit:g} too large requests in 5 min",
     ),
 )

@@ -255,6 +255,7 @@ def _metrics(observations: Observations, windows: Windows, now: datetime) -> Met
     broker = shown(observations, BrokerReading, now)
     host = shown(observations, HostReading, now)
     scrape = shown(observations, ScrapeReading, now)
+    turned_away = windows.turned_away(now) if scrape is not None else None
     return Metrics(
         request_rate=requests.request_rate,
         error_ratio=requests.error_ratio,
@@ -268,6 +269,9 @@ def _metrics(observations: Observations, windows: Windows, now: datetime) -> Met
         host_cpu_ratio=host.cpu_ratio if host else None,
         host_memory_ratio=host.memory_ratio if host else None,
         host_disk_ratio=host.disk_ratio if host else None,
+        keys_refused=turned_away.keys_refused if turned_away else None,
+        rate_limited=turned_away.rate_limited if turned_away else None,
+        oversized=turned_away.oversized if turned_away else None,
     )
 
 
@@ -289,6 +293,9 @@ def _measured(metrics: Metrics, observations: Observations, now: datetime) -> Me
             p95_seconds=None,
             p99_seconds=None,
             requests_in_flight=None,
+            keys_refused=None,
+            rate_limited=None,
+            oversized=None,
         )
     if evidence(observations, DatabaseReading, now) is None:
         metrics = replace(metrics, database_connections=None, database_connections_max=None)

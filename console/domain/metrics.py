@@ -13,7 +13,8 @@ class Metrics:
     Figures of the whole stack; rates and percentiles over 60 s, None is unknown.
 
     ``requests_in_flight``: being served or waiting in the application at the last scrape.
-    Units are in the names; ratios are 0–1.
+    ``keys_refused``, ``rate_limited`` and ``oversized``: requests turned away in the last
+    5 minutes.  Units are in the names; ratios are 0–1.
     """
 
     request_rate: float | None = None
@@ -28,6 +29,9 @@ class Metrics:
     host_cpu_ratio: float | None = None
     host_memory_ratio: float | None = None
     host_disk_ratio: float | None = None
+    keys_refused: float | None = None
+    rate_limited: float | None = None
+    oversized: float | None = None
 
 
 def increase(earlier: float, later: float) -> float:

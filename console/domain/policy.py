@@ -196,6 +196,9 @@ class Policy:
             "DatabaseConnectionPoolExhausted": AlertPolicy(0.9, 300),
             "DiskSpace": AlertPolicy(0.85, 0),
             "MemoryUse": AlertPolicy(0.9, 300),
+            "RefusedKeysBurst": AlertPolicy(50),
+            "RateLimitBurst": AlertPolicy(100),
+            "OversizedRequestsBurst": AlertPolicy(20),
         }
     )
     elevation_minutes: int = 15

@@ -51,6 +51,15 @@ class HealthReading:
 
 
 @dataclass(frozen=True, slots=True)
+class Misuse:
+    """Requests that were turned away: wrong keys, over their rate, too large."""
+
+    keys_refused: float = 0.0
+    rate_limited: float = 0.0
+    oversized: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class RequestCounters:
     """
     Counters of one replica since its start, from its ``/metrics``.
@@ -60,12 +69,14 @@ class RequestCounters:
         errors: The part of it with status 5xx.
         buckets: Cumulative histogram: upper bound in seconds (inf last) → count.
         in_flight: Requests being served now.
+        misuse: What was turned away; None where the application does not count it.
     """
 
     requests: float
     errors: float
     buckets: tuple[tuple[float, float], ...]
     in_flight: float | None = None
+    misuse: Misuse | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from console.domain.metrics import increase, quantile
 from console.domain.readings import (
     BrokerReading,
     HealthReading,
+    Misuse,
     QueueReading,
     RequestCounters,
     ScrapeReading,
@@ -25,6 +26,9 @@ from console.domain.readings import (
 #: Rates and percentiles are over this long.
 WINDOW_SECONDS = 60.0
 _WINDOW = timedelta(seconds=WINDOW_SECONDS)
+#: Bursts of what is turned away are counted over this long, in steps of so much.
+BURST_SECONDS = 300.0
+_BURST_STEP = timedelta(seconds=10)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +60,14 @@ class QueueSample:
 
 
 @dataclass(frozen=True, slots=True)
+class BurstSample:
+    """What all replicas together turned away from *at* on, until the next sample."""
+
+    at: datetime
+    turned_away: Misuse
+
+
+@dataclass(frozen=True, slots=True)
 class RequestFigures:
     """Rates and percentiles over the window; None is unknown."""
 
@@ -76,12 +88,16 @@ class Windows:
         queues: Samples of at most 60 s by queue name, oldest first.
         answered_at: When a replica last gave positive evidence, by replica id.
         beat_at: Last heartbeat seen, by replica name.
+        misuse: What was turned away in the last 5 minutes, oldest first.
+        misuse_shown: What each replica last showed of that, by replica id, and when.
     """
 
     counters: Mapping[str, tuple[CounterSample, ...]] = field(default_factory=dict)
     queues: Mapping[str, tuple[QueueSample, ...]] = field(default_factory=dict)
     answered_at: Mapping[str, datetime] = field(default_factory=dict)
     beat_at: Mapping[str, datetime] = field(default_factory=dict)
+    misuse: tuple[BurstSample, ...] = ()
+    misuse_shown: Mapping[str, tuple[datetime, Misuse]] = field(default_factory=dict)
 
     def with_scrape(self, reading: ScrapeReading, at: datetime) -> Windows:
         """Add one scrape; replicas that are gone age out by themselves."""
@@ -89,7 +105,36 @@ class Windows:
         for name, shown in reading.counters.items():
             before = counters.get(name, ())
             counters[name] = (*before, _next_counters(before[-1] if before else None, shown, at))
-        return replace(self, counters={name: kept for name, kept in counters.items() if kept})
+        misuse, shown_now = self._with_misuse(reading, at)
+        return replace(
+            self,
+            counters={name: kept for name, kept in counters.items() if kept},
+            misuse=misuse,
+            misuse_shown=shown_now,
+        )
+
+    def _with_misuse(
+        self, reading: ScrapeReading, at: datetime
+    ) -> tuple[tuple[BurstSample, ...], dict[str, tuple[datetime, Misuse]]]:
+        edge = at - timedelta(seconds=BURST_SECONDS)
+        known = {name: told for name, told in self.misuse_shown.items() if told[0] >= edge}
+        more, seen = Misuse(), False
+        for name, counters in reading.counters.items():
+            if counters.misuse is None:
+                continue
+            if name in known:
+                seen, more = True, _more(more, known[name][1], counters.misuse)
+            known[name] = at, counters.misuse
+        kept = tuple(sample for sample in self.misuse if sample.at >= edge)
+        if not seen:
+            return kept, known
+        if kept and at - kept[-1].at < _BURST_STEP:
+            last = kept[-1]
+            return (
+                *kept[:-1],
+                BurstSample(last.at, _more(last.turned_away, Misuse(), more)),
+            ), known
+        return (*kept, BurstSample(at, more)), known
 
     def with_broker(self, reading: BrokerReading, at: datetime) -> Windows:
         """Add one reading of the broker: totals of queues, and heartbeats."""
@@ -145,6 +190,18 @@ class Windows:
             p99_seconds=quantile(0.99, buckets),
         )
 
+    def turned_away(self, now: datetime) -> Misuse | None:
+        """Return what was turned away in the last 5 minutes; None until that can be told."""
+        edge = now - timedelta(seconds=BURST_SECONDS)
+        found = [sample.turned_away for sample in self.misuse if sample.at >= edge]
+        if not found:
+            return None
+        return Misuse(
+            sum(each.keys_refused for each in found),
+            sum(each.rate_limited for each in found),
+            sum(each.oversized for each in found),
+        )
+
     def request_rate(self, replica_id: str, now: datetime) -> float | None:
         """Return requests a second of one replica over the last 60 s; None is unknown."""
         samples = _recent(self.counters.get(replica_id, ()), now)
@@ -177,6 +234,15 @@ class Windows:
         """Return how many tasks were worked on, on average over the last 60 s."""
         known = [s.busy for s in _recent(self.queues.get(name, ()), now) if s.busy is not None]
         return sum(known) / len(known) if known else None
+
+
+def _more(counted: Misuse, before: Misuse, after: Misuse) -> Misuse:
+    """Return *counted* and what came between *before* and *after*."""
+    return Misuse(
+        counted.keys_refused + increase(before.keys_refused, after.keys_refused),
+        counted.rate_limited + increase(before.rate_limited, after.rate_limited),
+        counted.oversized + increase(before.oversized, after.oversized),
+    )
 
 
 def _rate(first: float | None, last: float | None, seconds: float) -> float | None:

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from console.domain.readings import RequestCounters, ScrapeReading
+from console.domain.readings import Misuse, RequestCounters, ScrapeReading
 from console.domain.services import ReplicaState, Role, Topology
 from console.errors import NotSupported, Unreachable
 
@@ -26,6 +26,13 @@ BODY_LIMIT_BYTES = 4 * 1024 * 1024
 REQUESTS = "http_requests_total"
 BUCKETS = "http_request_duration_seconds_bucket"
 IN_FLIGHT = ("http_requests_in_flight", "http_requests_in_progress")
+#: What is turned away, by the field of :class:`Misuse`; without labels.
+MISUSE = {
+    "api_keys_refused_total": "keys_refused",
+    "rate_limited_requests_total": "rate_limited",
+    "oversized_requests_total": "oversized",
+}
+_FAMILIES = ("http_request", *MISUSE)
 #: Asked by machines all the time; counting them would hide what users get.
 PROBE_PATHS = frozenset({"/health", "/ready", "/metrics"})
 
@@ -105,8 +112,9 @@ def parse_counters(page: str) -> RequestCounters | None:
     requests = errors = 0.0
     in_flight: float | None = None
     buckets: dict[float, float] = {}
+    misuse: dict[str, float] = {}
     for line in page.splitlines():
-        if not line.startswith("http_request"):
+        if not line.startswith(_FAMILIES):
             declared = declared or line.startswith(("# TYPE http_requests", "# HELP http_requests"))
             continue
         for name, labels, value in _samples(line):
@@ -121,11 +129,19 @@ def parse_counters(page: str) -> RequestCounters | None:
                 buckets[bound] = buckets.get(bound, 0.0) + value
             elif name in IN_FLIGHT:
                 in_flight = (in_flight or 0.0) + value
+            elif name in MISUSE:
+                misuse[MISUSE[name]] = misuse.get(MISUSE[name], 0.0) + value
     if not declared:
         return None
     if buckets and math.inf not in buckets:
         buckets = {}  # not a histogram of ours; percentiles would be wrong
-    return RequestCounters(requests, errors, tuple(sorted(buckets.items())), in_flight)
+    return RequestCounters(
+        requests,
+        errors,
+        tuple(sorted(buckets.items())),
+        in_flight,
+        Misuse(**misuse) if misuse else None,
+    )
 
 
 def _samples(line: str) -> Iterator[tuple[str, dict[str, str], float]]:

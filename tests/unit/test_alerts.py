@@ -138,6 +138,31 @@ class TestSchedule:
         assert [(a.name, a.state) for a in first] == [("WorkerQueueBacklog", PENDING)]
         assert [(a.name, a.state) for a in second] == [("WorkerQueueBacklog", FIRING)]
 
+    @pytest.mark.parametrize(
+        ("name", "field"),
+        [
+            ("RefusedKeysBurst", "keys_refused"),
+            ("RateLimitBurst", "rate_limited"),
+            ("OversizedRequestsBurst", "oversized"),
+        ],
+    )
+    def test_a_burst_is_told_at_once_and_by_the_limit_of_prometheus(
+        self, name: str, field: str
+    ) -> None:
+        limit = Policy().alerts[name].threshold
+        (rule,) = (rule for rule in rules_of_prometheus() if rule["alert"] == name)
+        quiet = Figures(replace(Metrics(), **{field: limit}), (), ())
+        loud = Figures(replace(Metrics(), **{field: limit + 1}), (), ())
+
+        assert rule["expr"].endswith(f"[5m])) > {limit:g}")
+        assert [a.name for a in evaluate(quiet, Policy(), (), NOW)] == []
+        (found,) = evaluate(loud, Policy(), (), NOW)
+        assert (found.name, found.state, found.runbook) == (name, FIRING, name.lower())
+        assert found.summary.startswith(f"{limit + 1:g} requests ")
+        # What can no longer be told stays.
+        (kept,) = evaluate(Figures(Metrics(), (), ()), Policy(), (found,), NOW)
+        assert kept.summary.endswith("(no longer measured)")
+
     def test_every_rule_says_what_it_watches_for(self) -> None:
         for rule in RULES:
             words = rule.watched(rule.default)

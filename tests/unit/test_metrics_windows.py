@@ -11,7 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from console.domain.metrics import increase, quantile
-from console.domain.readings import BrokerReading, QueueReading, RequestCounters, ScrapeReading
+from console.domain.readings import (
+    BrokerReading,
+    Misuse,
+    QueueReading,
+    RequestCounters,
+    ScrapeReading,
+)
 from console.domain.windows import Windows
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
@@ -148,3 +154,37 @@ def test_quantiles_rise_with_q(counts: list[int], one: float, other: float) -> N
         assert total == 0
     else:
         assert 0 <= low <= high <= 0.1 * (len(counts) - 1) + 1e-9
+
+
+def refusing(keys: float) -> RequestCounters:
+    return RequestCounters(keys, 0, (), misuse=Misuse(keys_refused=keys))
+
+
+def test_what_was_turned_away_is_counted_over_five_minutes_and_all_replicas() -> None:
+    samples = [
+        (2.0 * step, {"a": refusing(1000 + step), "b": refusing(step)}) for step in range(91)
+    ]
+    windows = after(*samples)
+
+    assert windows.turned_away(at(180)) == Misuse(keys_refused=180)
+    assert len(windows.misuse) <= 19  # steps, not scrapes
+    later = windows.turned_away(at(420))
+    assert later is not None
+    assert 55 < later.keys_refused < 75  # the last minute's, and a step more
+    assert windows.turned_away(at(600)) is None
+
+
+def test_a_restarted_replica_and_a_new_one_make_no_burst() -> None:
+    windows = after(
+        (0, {"a": refusing(1000)}),
+        (10, {"a": refusing(3), "new": refusing(500)}),
+        (20, {"a": refusing(4), "new": refusing(500)}),
+    )
+
+    assert windows.turned_away(at(20)) == Misuse(keys_refused=4)
+
+
+def test_an_application_that_counts_no_misuse_is_not_known_to_be_safe() -> None:
+    windows = after((0, {"a": counters(1)}), (10, {"a": counters(9)}))
+
+    assert windows.turned_away(at(10)) is None

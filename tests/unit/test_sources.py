@@ -16,6 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from console.domain.readings import Misuse
 from console.domain.services import ReplicaFact, ReplicaState, Role, ServiceFact, Topology
 from console.errors import NotSupported, Unreachable
 from console.sources.addresses import resolve
@@ -43,6 +44,9 @@ http_request_duration_seconds_bucket{method="POST",path="/v1/briefs",le="+Inf"} 
 http_request_duration_seconds_bucket{method="GET",path="/ready",le="0.1"} 5000.0
 http_request_duration_seconds_bucket{method="GET",path="/ready",le="+Inf"} 5000.0
 http_requests_in_flight 2.0
+api_keys_refused_total 7.0
+rate_limited_requests_total 2.0
+oversized_requests_total 1.0
 process_cpu_seconds_total 12.5
 """
 
@@ -248,6 +252,7 @@ class TestScrape:
 
         assert counters is not None
         assert (counters.requests, counters.errors, counters.in_flight) == (100, 3, 2)
+        assert counters.misuse == Misuse(keys_refused=7, rate_limited=2, oversized=1)
         assert counters.buckets == ((0.1, 65.0), (math.inf, 100.0))
 
     def test_it_agrees_with_the_reference_parser(self) -> None:
