@@ -87,7 +87,8 @@ def figures_for(operation: Operation, snapshot: Snapshot) -> list[Figure]:
                 Figure(f"queue {queue}", "oldest", f"queue.{queue}.oldest_age_seconds", duration),
                 Figure(f"queue {queue}", "out/s", f"queue.{queue}.completed_per_second", rate),
             ]
-    if len(services) > _FEW or any(s.role is Role.APP for s in services):
+    everything = len(services) > _FEW or operation.verb == "maintenance"
+    if everything or any(s.role is Role.APP for s in services):
         figures += [
             Figure("requests", "per second", "request_rate", rate),
             Figure("requests", "p95", "p95_seconds", latency),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from console.cli.changing import change, print_json
+from console.cli.changing import change, print_json, say
 from console.cli.figures import clock_time
 from console.cli.main import Commands, Invocation, add_changing, add_command
 from console.domain.maintenance import checklist, window_around
@@ -47,7 +47,13 @@ def run_maintenance(call: Invocation) -> int:
         wish["confirmed"] = [item.id for item in items] if names == ["all"] else names
     if call.args.limit is not None:
         wish["limit_seconds"] = call.args.limit
-    return change(call, "maintenance", wish)
+    code = change(call, "maintenance", wish)
+    if not wish["on"] and code == 0 and not (call.args.dry_run or call.json):
+        say(
+            f"the agent watches the stack for {call.settings.policy.maintenance.watch_minutes:g} "
+            "minutes from here: fragrance operations list, show OPERATION"
+        )
+    return code
 
 
 def _show(call: Invocation) -> int:

@@ -117,16 +117,20 @@ class MaintenancePolicy:
     Args:
         windows: Each week, UTC; outside of them a plan warns.  None: it never does.
         notice_hours: How long before users are told.
+        watch_minutes: How long the agent watches the stack after users have it back.
     """
 
     windows: tuple[str, ...] = ("sunday 02:00-04:00",)
     notice_hours: float = 24.0
+    watch_minutes: float = 30.0
 
     def __post_init__(self) -> None:
         for text in self.windows:
             Window.parse(text)
         if self.notice_hours < 0:
             raise ValueError("notice_hours cannot be negative")
+        if self.watch_minutes <= 0:
+            raise ValueError("watch_minutes must be above 0")
 
 
 @dataclass(frozen=True, slots=True)

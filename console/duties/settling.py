@@ -1,4 +1,7 @@
-"""Following a scaling: the agent judges it when its minutes have passed, and records that."""
+"""
+Following a scaling, and the stack after maintenance: the agent judges it when its minutes
+have passed, or something broke meanwhile, and records that.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,10 @@ from console.domain.operations import Change, Operation
 from console.domain.policy import Policy
 from console.domain.settling import (
     GRACE,
+    NOT_SETTLED,
     SETTLING,
     Settling,
+    broken_since,
     judge,
     judged_at,
     settling_of,
@@ -18,7 +23,7 @@ from console.ports import Clock, Journal
 #: How often the journal is asked.
 EVERY_SECONDS = 5.0
 #: Operations that may still be settling are among the last so many.
-LOOKED_AT = 20
+LOOKED_AT = 40
 ACTOR = "agent"
 
 
@@ -39,7 +44,7 @@ def settling(
 
 class SettleDuty:
     """
-    The agent's following of scalings.
+    The agent's following of scalings and of the stack after maintenance.
 
     Args:
         journal: Says which there are; takes the verdicts.
@@ -56,23 +61,27 @@ class SettleDuty:
         self._next = float("-inf")
 
     def attend(self, snapshot: Snapshot) -> None:
-        """Judge every scaling whose minutes have passed; at most every few seconds."""
+        """Judge each whose minutes have passed, or that broke; at most every few seconds."""
         if self._clock.monotonic() < self._next:
             return
         self._next = self._clock.monotonic() + EVERY_SECONDS
         now = self._clock.now()
         for operation in self._journal.operations(LOOKED_AT):
             due = judged_at(operation, self._policy)
-            if due is None or not due <= now <= due + GRACE:
+            if due is None or now > due + GRACE:
+                continue
+            broken = broken_since(operation, snapshot)
+            if now < due and broken is None:
                 continue
             found = settling(self._journal, operation, self._policy, self._clock)
-            if found is not None and found.state == SETTLING:
-                self._judge(operation, snapshot)
+            if found is None or found.state != SETTLING:
+                continue
+            if broken is not None:
+                self._record(operation, NOT_SETTLED, broken)
+            elif snapshot.source_is_fresh("runtime"):  # else tried again until the grace is over
+                self._record(operation, *judge(operation, snapshot, self._policy))
 
-    def _judge(self, operation: Operation, snapshot: Snapshot) -> None:
-        if not snapshot.source_is_fresh("runtime"):
-            return  # tried again until the grace is over
-        outcome, words = judge(operation, snapshot, self._policy)
+    def _record(self, operation: Operation, outcome: str, words: str) -> None:
         self._journal.record(
             Change(
                 at=self._clock.now(),

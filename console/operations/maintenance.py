@@ -7,6 +7,7 @@ from console.domain.maintenance import checklist, confirmed, open_words, outside
 from console.domain.plans import Json, ListItem, Plan, Question, Risk, Step
 from console.domain.questions import NO, WAIT, YES
 from console.domain.services import Role
+from console.domain.snapshot import AgentState
 from console.errors import NotSupported, UsageError
 from console.operations.request import PlanRequest
 from console.operations.scale import answer_seconds, check_seen
@@ -174,7 +175,8 @@ def _limit(request: PlanRequest) -> float:
 
 
 def _not_ready(request: PlanRequest) -> list[str]:
-    return [
+    absent = request.snapshot.agent is AgentState.ABSENT
+    return (["no agent is running: nobody watches afterwards"] if absent else []) + [
         f"{service.name} has {service.ready} of {service.desired} ready: users get what it answers"
         for service in request.snapshot.services
         if service.role is Role.APP and service.ready < service.desired

@@ -208,6 +208,10 @@ def test_maintenance_lets_requests_end_and_shows_everybody_else_a_page(
             assert client.get("/health").status_code == 200
         off = stack.fragrance("maintenance", "off", "--yes", "--reason", "test", "--json")
         assert off.returncode == 0, off.stdout + off.stderr
+        ended = json.loads(off.stdout.splitlines()[-1])["operation_id"]
+        shown_after = stack.fragrance("operations", "show", ended, "--json")
+        watch = json.loads(shown_after.stdout)["settling"]
+        assert watch["words"].startswith("watched after maintenance"), watch
         back = len(answers)
         wait_for(lambda: len(answers) > back + 20, 30, "requests are answered again")
     finally:
