@@ -7,6 +7,7 @@ before anything of Textual is imported.
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from typing import TYPE_CHECKING
@@ -16,6 +17,10 @@ from screens.terminal import below_ssh, inspect_terminal, textual_environment, w
 
 if TYPE_CHECKING:
     from console.engine import Engine
+
+
+#: How long a thread that reads may keep a key waiting; Python's own measure is 5 ms.
+SWITCH_SECONDS = 0.001
 
 
 def open_console(engine: Engine) -> int:
@@ -47,6 +52,10 @@ def open_console(engine: Engine) -> int:
     for name, value in textual_environment(terminal).items():
         os.environ.setdefault(name, value)
 
+    # Nothing of what the start makes is garbage: looking for it would only delay it.
+    # The console turns the collector on again when the first screen is drawn.
+    gc.disable()
+    sys.setswitchinterval(SWITCH_SECONDS)
     from screens.application import ConsoleApp
 
     preferences = Preferences.of_user(os.environ, engine.settings.state)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import re
 import signal
 import time
@@ -138,6 +139,10 @@ class ConsoleApp(Comforts, Operates, App[None]):
         current = self.screen
         if isinstance(current, ConsoleScreen):
             current.entered()
+        if not gc.isenabled():
+            # What is there now stays: without it a collection is too short to hold up a key.
+            gc.freeze()
+            gc.enable()
 
     def _end_on_signals(self) -> None:
         """Leave in good order on SIGTERM and SIGHUP, so that the terminal is given back."""

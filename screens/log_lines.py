@@ -24,6 +24,8 @@ _STAMP = re.compile(
     r"^\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?\s?(?:Z|UTC|[+-]\d\d:?\d\d)?\s+"
     r"|^\d+:[A-Z] \d\d \w{3} \d{4} \d\d:\d\d:\d\d\.\d{3} [.\-*#] "
 )
+#: Drawn lines that are remembered: a few screens full.
+REMEMBERED_LINES = 500
 #: Characters drawn of one line.
 LINE_CHARACTERS = 4_000
 
@@ -190,6 +192,24 @@ def log_line(entry: Entry, look: Look, drawn: LineStyle) -> tuple[Text, int]:
         for match in re.finditer(re.escape(drawn.find), text, re.IGNORECASE):
             line.stylize("reverse", begin + match.start(), begin + match.end())
     return line, cells
+
+
+class DrawnLines:
+    """Lines of one :class:`LogBook` as drawn, made once: the same are in sight again and again."""
+
+    def __init__(self) -> None:
+        self._lines: dict[tuple[int, bool], tuple[Text, int]] = {}
+        self._how: tuple[Look, LineStyle] | None = None
+
+    def line(self, entry: Entry, look: Look, drawn: LineStyle) -> tuple[Text, int]:
+        """Return what :func:`log_line` does; the text is not to be changed."""
+        if self._how != (look, drawn) or len(self._lines) >= REMEMBERED_LINES:
+            self._lines.clear()
+            self._how = look, drawn
+        key = entry.seq, entry.hit
+        if key not in self._lines:
+            self._lines[key] = log_line(entry, look, drawn)
+        return self._lines[key]
 
 
 def _time(at: datetime | None, drawn: LineStyle) -> str:

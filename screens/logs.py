@@ -17,7 +17,7 @@ from screens.actions import Action, bindings_on
 from screens.dialogs.base import Field
 from screens.dialogs.pick import PickDialog
 from screens.feeds import LogFeed, request
-from screens.log_lines import file_lines, log_line
+from screens.log_lines import DrawnLines, file_lines
 from screens.log_moves import LogMoves
 from screens.log_ring import LogRing
 from screens.messages import (
@@ -61,6 +61,7 @@ class LogsScreen(LogMoves):
         self._drawing = False
         self._behind = False
         self._drawn_at = 0.0
+        self._drawn = DrawnLines()
 
     def body(self) -> ComposeResult:
         """Put a line about the filter over the log."""
@@ -85,6 +86,7 @@ class LogsScreen(LogMoves):
         """Read what is asked for anew."""
         self.left()
         self.book.clear()
+        self._drawn = DrawnLines()
         self._ring = LogRing()
         self._ring.patient = True
         self._loading, self._heard, self._ended = True, False, None
@@ -156,26 +158,28 @@ class LogsScreen(LogMoves):
             self._unseen = 0
         if self.query(LogView):  # not there yet while the screen is being opened
             count = len(self.book.visible)
-            self.log_view.show_count(count, to_end=to_end, fallen=fallen, draw=draw)
+            self.log_view.know_count(count, to_end=to_end, fallen=fallen)
             if draw:
                 self.redraw()
 
     def _line(self, index: int) -> tuple[Text, int]:
         if index >= len(self.book.visible):
             return Text(), 0
-        wanted = self.book.filter
+        entry, wanted = self.book.visible[index], self.book.filter
         drawn = replace(
             self.style,
             wide=self.app.size.width >= WIDE,
             marked=bool(wanted.context and wanted.filters),
         )
-        line, columns = log_line(self.book.visible[index], self.look, drawn)
+        line, columns = self._drawn.line(entry, self.look, drawn)
         if index == self._found:
+            line = line.copy()
             line.stylize_before(self.look.selected)
         return line, columns
 
     def draw(self) -> None:
-        """Draw the line about filter and state."""
+        """Draw the lines in sight, and the one about filter and state."""
+        self.log_view.layout_rows()
         words = self.book.filter.words()
         if self.style.raw:
             words += " · raw"
@@ -185,7 +189,6 @@ class LogsScreen(LogMoves):
         width = self.app.size.width
         right.truncate(width * 3 // 4, overflow="ellipsis")
         self.query_one("#status", Lines).show([between(left, right, width)])
-        self.log_view.layout_rows()
 
     def _times(self) -> str:
         """Say in which zone times are, and of which day if it is not today."""

@@ -28,6 +28,7 @@ from screens.rendering import (
     styled,
 )
 from screens.view import View
+from screens.widgets.lines import Later
 
 #: Tasks named for each worker.
 _MOST_TASKS = 4
@@ -44,9 +45,10 @@ def queue_section(
     policy: Policy,
     look: Look,
     now: datetime,
+    width: int,
     *,
     here: bool,
-) -> list[Text]:
+) -> list[Text | Later]:
     """
     Return everything about one queue.
 
@@ -56,13 +58,17 @@ def queue_section(
         policy: How many workers there may be.
         look: Styles.
         now: The time.
+        width: Cells that a line has.
         here: Whether it is the selected one.
     """
     snapshot = view.snapshot
     services = services_of(queue, snapshot) if snapshot is not None else ()
     drain = drain_of(queue, services, policy)
     title = styled("› " if here else "  ", look.accent)
-    lines = [title.append(clean(queue.name, 60), look.strong), _verdict(queue, drain, look)]
+    lines: list[Text | Later] = [
+        title.append(clean(queue.name, 60), look.strong),
+        _verdict(queue, drain, look),
+    ]
     if drain.help:
         lines.append(styled(f"     {drain.help}", look.text))
     if queue.depth:
@@ -70,7 +76,7 @@ def queue_section(
     lines.append(styled(f"     {_flow(queue)}", look.text if queue.depth else look.dim))
     lines += _trends(queue, view, look)
     for service in services:
-        lines += _workers(service, look, now)
+        lines += _workers(service, look, now, width)
     if snapshot is not None and any(
         replica.newest_checkpoint_at for service in services for replica in service.replicas
     ):
@@ -119,11 +125,17 @@ def _trends(queue: Queue, view: View, look: Look) -> list[Text]:
     return [line.append("last 30 min", look.dim)] if line.plain.strip() else []
 
 
-def _workers(service: Service, look: Look, now: datetime) -> list[Text]:
+def _workers(service: Service, look: Look, now: datetime, width: int) -> list[Text | Later]:
     words = f"     {clean(service.name, 60)}: {service.ready_words} workers ready"
-    lines = [styled(words, look.dim)]
+    lines: list[Text | Later] = [styled(words, look.dim)]
     for replica in service.replicas:
-        lines.append(_worker(replica, look, now))
+
+        def line(replica: Replica = replica) -> Text:
+            drawn = _worker(replica, look, now)
+            drawn.truncate(width, overflow="ellipsis")
+            return drawn
+
+        lines.append(Later(line))
         lines += _tasks(replica, look, now)
     return lines
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rich.text import Text
 
 from console.domain.filtering import QUEUE_WORDS, queue_facts
@@ -19,6 +21,7 @@ from screens.overview_lines import unseen_lines
 from screens.queue_lines import queue_section, services_of
 from screens.rendering import clean, styled
 from screens.view import View
+from screens.widgets.lines import Later
 
 
 class QueuesScreen(FilteredScreen):
@@ -39,20 +42,24 @@ class QueuesScreen(FilteredScreen):
     def draw(self) -> None:
         """Draw the queues."""
         width, look, view = self.app.size.width, self.look, self.view
-        lines = _nothing(view, look, width)
+        lines: Sequence[Text | Later] | None = _nothing(view, look, width)
         snapshot = view.snapshot
         if lines is None and snapshot is not None:
             lines = self._page(snapshot)
         for line in lines or []:
-            line.truncate(width, overflow="ellipsis")
+            if isinstance(line, Text):
+                line.truncate(width, overflow="ellipsis")
         self.lines.show(lines or [])
 
-    def _page(self, snapshot: Snapshot) -> list[Text]:
+    def _page(self, snapshot: Snapshot) -> list[Text | Later]:
         width, look = self.app.size.width, self.look
         queues = self._queues()
         if queues and self.selected not in {queue.name for queue in queues}:
             self.selected = queues[0].name
-        lines = [*_broken_source(snapshot, look), *queue_lines(snapshot, look, width)]
+        lines: list[Text | Later] = [
+            *_broken_source(snapshot, look),
+            *queue_lines(snapshot, look, width),
+        ]
         if self.filter:
             words = f"{len(queues)} of {len(snapshot.queues)} match {self.filter.text}; esc: all"
             lines += [Text(), styled(f" / {clean(words, 300)}", look.accent)]
@@ -60,7 +67,7 @@ class QueuesScreen(FilteredScreen):
         self._sections = {}
         for queue in queues:
             here = queue.name == self.selected
-            section = queue_section(queue, self.view, policy, look, self.now, here=here)
+            section = queue_section(queue, self.view, policy, look, self.now, width, here=here)
             lines.append(Text())
             self._sections[queue.name] = (len(lines), len(lines) + len(section) - 1)
             lines += section
@@ -86,7 +93,6 @@ class QueuesScreen(FilteredScreen):
             return
         here = names.index(self.selected) if self.selected in names else 0
         self.selected = names[max(0, min(len(names) - 1, here + by))]
-        self.draw()
         first, last = self._sections.get(self.selected, (0, 0))
         if self.selected == names[0]:
             self.lines.scroll_home(animate=False)

@@ -84,10 +84,12 @@ class Lines(ScrollView):
 
     def show(self, lines: Sequence[Text | Later]) -> None:
         """Show *lines*, repainting what differs from what is shown now, where it can be seen."""
+        top = self.scroll_offset.y
+        seen = slice(top, top + self.size.height)
         changed = [
             region
-            for y, (old, new) in enumerate(zip_longest(self._lines, lines))
-            if (region := self._difference(y, old, new)) is not None
+            for row, (old, new) in enumerate(zip_longest(self._lines[seen], lines[seen]))
+            if (region := self._difference(row, old, new)) is not None
         ]
         self._lines = list(lines)
         wanted = Size(self.size.width, len(self._lines))
@@ -106,11 +108,8 @@ class Lines(ScrollView):
         return text
 
     def _difference(
-        self, y: int, old: Text | Later | None, new: Text | Later | None
+        self, row: int, old: Text | Later | None, new: Text | Later | None
     ) -> Region | None:
-        row = y - self.scroll_offset.y
-        if not 0 <= row < self.size.height:
-            return None
         before = None if old is None else self._drawn(old)
         after = None if new is None else self._drawn(new)
         if before is not None and after is not None and _same(before, after):

@@ -54,22 +54,19 @@ class LogView(Widget):
         """What is in sight, as plain text."""
         return "\n".join(row.plain.rstrip() for _, row in self._rows)
 
-    def show_count(self, count: int, *, to_end: bool, fallen: int = 0, draw: bool = True) -> None:
+    def know_count(self, count: int, *, to_end: bool, fallen: int = 0) -> None:
         """
-        Draw anew with *count* entries.
+        Know how many entries there are; :meth:`layout_rows` draws them.
 
         Args:
             count: How many there are now.
             to_end: Bring the newest into sight and keep it there.
             fallen: Entries gone at the top since; what is in sight stays where it is.
-            draw: Whether to draw now; a later call will.
         """
         self._count = count
         index, row = self._top
         self._top = (index - fallen, row) if index >= fallen else (0, 0)
         self.at_end = self.at_end if not to_end else True
-        if draw:
-            self.layout_rows()
 
     def hold(self) -> None:
         """Keep what is in sight in place though newer entries come."""

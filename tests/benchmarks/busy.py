@@ -17,16 +17,18 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import UTC, datetime
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from console.clock import SystemClock
 from console.domain.metrics import Metrics
 from console.domain.queues import Queue
 from console.domain.readings import SourceState, SourceStatus
 from console.domain.services import Health, Replica, ReplicaState, Role, Service
 from console.domain.snapshot import AgentState, Overall, Snapshot
 from console.journal.agent_lock import AgentLock
+from console.journal.history import HistoryStore
 from console.journal.picture import PictureFile
 from console.runtimes.embedded.layout import Layout
 from console.runtimes.embedded.rotation import open_log, rotate_if_large
@@ -35,6 +37,8 @@ from tests.stack import PROJECT, Stack, wait_for
 
 REPLICAS = 300
 LINES_PER_SECOND = 1000
+#: How much of a history it has, seconds.
+HISTORY_SECONDS = 1800
 #: Replicas that write logs; each line goes to one of them in turn.
 WRITERS = 10
 SERVICES = (("app", Role.APP), ("worker-llm", Role.WORKER), ("worker-rl", Role.WORKER))
@@ -98,7 +102,7 @@ def make_picture(at: datetime, replicas: int, chance: random.Random) -> Snapshot
                 memory_limit_bytes=_GIB * len(own),
                 restarts=0,
                 replicas=own,
-                labels={"console.queue": "llm"} if role is Role.WORKER else {},
+                labels={"console.queue": name[7:]} if role is Role.WORKER else {},
             )
         )
     return Snapshot(
@@ -110,7 +114,9 @@ def make_picture(at: datetime, replicas: int, chance: random.Random) -> Snapshot
         endpoints={},
         agent=AgentState.RUNNING,
         services=tuple(services),
-        queues=(Queue("llm", chance.randrange(90), 60, 4.0, 9.1, 9.4, 100),),
+        queues=tuple(
+            Queue(name, chance.randrange(90), 60, 4.0, 9.1, 9.4, 100) for name in ("llm", "rl")
+        ),
         metrics=Metrics(
             request_rate=chance.uniform(300, 400),
             error_ratio=0.001,
@@ -139,6 +145,10 @@ def main(state: Path, replicas: int, lines_per_second: int) -> int:
     chance = random.Random(7)  # noqa: S311 - figures, no secret
     names = [f"{SERVICES[n % 3][0]}-{n // 3 + 1}" for n in range(WRITERS)]
     files = [open(open_log(logs / f"{name}.log"), "ab", buffering=0) for name in names]  # noqa: SIM115, PTH123 - open until the end
+    with closing(HistoryStore(state, SystemClock())) as history:
+        present = datetime.now(UTC)
+        for ago in range(HISTORY_SECONDS, 0, -5):
+            history.append(make_picture(present - timedelta(seconds=ago), replicas, chance))
     begun, written, pictured = time.monotonic(), 0, 0.0
     while True:
         now = time.monotonic()

@@ -13,7 +13,7 @@ from tests.benchmarks.terminal import Drawn, in_terminal
 from tests.stack import Stack
 
 PRESSES = 100
-SETTLE_SECONDS = 8.0
+SETTLE_SECONDS = 5.0
 COUNT_SECONDS = 15.0
 #: Lines: how the console is told of it, for the bytes that each is sent.
 LINE_KINDS: tuple[tuple[str, list[str], dict[str, str]], ...] = (
@@ -23,20 +23,33 @@ LINE_KINDS: tuple[tuple[str, list[str], dict[str, str]], ...] = (
 )
 
 
+#: The sign of what is selected.
+CHOSEN = "›".encode()
+#: Name, keys that open it, what it then shows; a key with its answer, and the way back.
+SCREENS: tuple[tuple[str, bytes, bytes, tuple[bytes, bytes], tuple[bytes, bytes]], ...] = (
+    ("overview", b"v", b"worker-llm", (b"j", CHOSEN), (b"k", CHOSEN)),
+    ("overview, replicas shown", b"\x1b[C", b"app-12", (b"j", CHOSEN), (b"k", CHOSEN)),
+    ("service", b"i", b"Service", (b"n", b"worker-llm"), (b"p", b"app")),
+    ("logs", b"l", b"ollowin", (b" ", b"AUSE"), (b" ", b"ollowin")),
+    ("queues", b"t", b"Queues", (b"j", CHOSEN), (b"k", CHOSEN)),
+    ("metrics", b"m", b"Figures", (b"j", CHOSEN), (b"k", CHOSEN)),
+    ("alerts", b"a", b"Watched", (b"j", CHOSEN), (b"k", CHOSEN)),
+)
+
+
 def measure() -> list[Figure]:
-    """Press keys again and again on the overview and the logs; count bytes by kind of line."""
+    """Press keys again and again on each screen; count bytes by kind of line."""
     figures: list[Figure] = []
     with busy_stack() as stack:
         with _console(stack, [], {}) as console:
             console.until(b"worker-llm")
-            time.sleep(SETTLE_SECONDS)
-            figures += _timed(
-                "overview", _presses(console, b"j", "›".encode(), b"k", b"\xe2\x80\xba")
-            )
-            console.press(b"l")
-            console.until(b"ollowin")
-            time.sleep(SETTLE_SECONDS)
-            figures += _timed("logs", _presses(console, b" ", b"AUSE", b" ", b"ollowin"))
+            for name, opens, shown, there, back in SCREENS:
+                before = console.count
+                console.press(opens)
+                if name != "overview":
+                    console.until(shown, before)
+                time.sleep(SETTLE_SECONDS)
+                figures += _timed(name, _presses(console, *there, *back))
         for name, options, variables in LINE_KINDS:
             with _console(stack, options, variables) as console:
                 console.until(b"worker-llm")

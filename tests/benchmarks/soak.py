@@ -17,8 +17,12 @@ from tests.benchmarks.terminal import cpu_seconds, in_terminal
 MINUTES = 2.0
 VARIABLE = "FRAGRANCE_SOAK_MINUTES"
 SAMPLE_SECONDS = 5.0
-#: Keys of somebody who looks around: logs, their filter, overview, help, queues, operations.
-KEYS = (b"l", b"e", b"e", b"v", b"\x1b[C", b"?", b"\x1b", b"t", b"o", b"l", b" ", b" ")
+#: Keys of somebody who looks around, through every screen and some dialogs.
+KEYS = (
+    *(b"l", b"e", b"e", b"v", b"\x1b[C", b"?", b"\x1b", b"\x1b[D", b"t", b"j", b"o", b"\t", b"\t"),
+    *(b"l", b" ", b" ", b"i", b"n", b"m", b"j", b"3", b"x", b"x", b"a", b"j", b"\r", b"\x1b"),
+    *(b"h", b"j", b"v", b":", b"\x1b", b"T", b"T", b"T", b"T"),
+)
 
 
 def measure() -> list[Figure]:
