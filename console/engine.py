@@ -1,71 +1,36 @@
 """
 The engine: everything a screen or a command may ask for, in one place.
 
-It blocks, always with a timeout; screens call it from thread workers.  It holds
-no state of its own: pictures come from the agent or the collector, truth about
-operations from the journal.
+What only reads is a :class:`~console.reader.Reader`'s; what changes the stack is here.
+It blocks, always with a timeout; screens call it from thread workers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from console.capabilities import Describes
 from console.collector import Collector
 from console.domain.alerting import RULES
 from console.domain.alerts import Silence
-from console.domain.audit import AuditVerdict
-from console.domain.description import ServiceDescription
-from console.domain.film import Frame
-from console.domain.happenings import Happening, Kind, concerning, merged
 from console.domain.lifecycle import ACTIVE, busy_with
-from console.domain.measures import MeasuredRange
-from console.domain.operations import Actor, Change, Operation, OperationState, StepEvent
+from console.domain.operations import Actor, Change, Operation, OperationState
 from console.domain.plans import Json, Plan
-from console.domain.runbook import Runbook
-from console.domain.settling import Settling
 from console.domain.snapshot import AgentState, Snapshot
-from console.duties.autoscale import Switch, switches, turn
-from console.duties.settling import settling
-from console.errors import (
-    ConsoleError,
-    Interrupted,
-    NotSupported,
-    ReadOnly,
-    Refused,
-    UsageError,
-)
-from console.measuring import Measuring
+from console.duties.autoscale import turn
+from console.errors import Interrupted, ReadOnly, Refused, UsageError
 from console.operations.lock import OperationLock
 from console.operations.request import PlanRequest
 from console.operations.silencing import Silencing
 from console.operations.world import RUNTIME_SOURCE, same_world
-from console.ports import (
-    Alerting,
-    Answered,
-    Clock,
-    Film,
-    History,
-    Journal,
-    LogLine,
-    LogRequest,
-    Monitoring,
-    Pictures,
-    Runtime,
-)
-from console.settings import Settings, read_runbook
+from console.ports import Alerting, Clock, Film, History, Journal, Monitoring, Pictures, Runtime
+from console.reader import Reader
+from console.settings import Settings
 
-#: A picture older than this is not used as the agent's present view, seconds.
-PICTURE_MAX_AGE_SECONDS = 5.0
 #: A plan is made from the agent's picture while it is younger than this, seconds, and
 #: the runtime, asked anew, tells the same.
 PLANNED_FROM_SECONDS = 2.0
-#: How long the agent is given to take a picture that knows of the last change, seconds.
-CATCH_UP_SECONDS = 2.0
-#: More than anybody reads of what was done in an hour.
-MOST_CHANGES = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +47,9 @@ class Access:
     until: datetime | None
 
 
-class Engine:
+class Engine(Reader):
     """
-    Facade over one stack.
+    One stack, to be seen and to be changed.
 
     Args:
         settings: Where the stack is and its policy.
@@ -98,9 +63,9 @@ class Engine:
             (``run``, ``undo``); returns once it is started.
         actor: Who is acting.
         clock: Time.
+        film: The agent's pictures of the past.
         monitoring: Asks Prometheus, where one runs.
         alerting: Tells an Alertmanager of silences, where one runs.
-        film: The agent's pictures of the past.
     """
 
     def __init__(
@@ -116,178 +81,27 @@ class Engine:
         launch_runner: Callable[[str, str], None],
         actor: Actor,
         clock: Clock,
+        film: Film | None = None,
         monitoring: Monitoring | None = None,
         alerting: Alerting | None = None,
-        film: Film | None = None,
     ) -> None:
-        self.settings = settings
-        self.runtime = runtime
-        self.collector = collector
-        self.journal = journal
+        super().__init__(
+            settings=settings,
+            runtime=runtime,
+            collector=collector,
+            pictures=pictures,
+            journal=journal,
+            history=history,
+            clock=clock,
+            film=film,
+            monitoring=monitoring,
+        )
         self.actor = actor
-        self.clock = clock
-        self._pictures = pictures
-        self._history = history
-        self._film = film
         self._planners = planners
         self._launch_runner = launch_runner
-        self._measuring = Measuring(history, monitoring, settings.policy, clock)
         self._silencing = Silencing(journal, alerting, clock)
 
-    # Observing ---------------------------------------------------------------
-
-    def snapshot(self) -> Snapshot:
-        """
-        Return the present picture: the agent's, else one collected here.
-
-        A collected one says ``agent: absent``; the first takes as long as the
-        slowest source (bounded by its timeout), later ones are kept warm by the
-        collector's own threads once :meth:`watch` was called.
-        """
-        picture = self._present_picture()
-        if picture is not None:
-            return picture
-        return replace(self.collector.latest_or_collect(), agent=AgentState.ABSENT)
-
-    def _present_picture(self, oldest: float = PICTURE_MAX_AGE_SECONDS) -> Snapshot | None:
-        """Return the agent's picture while it is young enough, in seconds, to be of now."""
-        picture = self._pictures.read() if self._pictures.agent_alive() else None
-        if picture is None:
-            return None
-        age = (self.clock.now() - picture.taken_at).total_seconds()
-        return picture if age <= oldest else None
-
-    def present(self) -> Snapshot:
-        """
-        Return a picture that knows of every change recorded so far.
-
-        For who asks once: right after a change the agent's last picture may still be
-        the one before, and an answer must not deny what the same person just did.
-        """
-        try:
-            newest = [change.at for change in self.journal.changes(1)]
-        except ConsoleError:
-            return self.snapshot()  # a broken journal is told by its source, and hides nothing else
-        deadline = self.clock.monotonic() + CATCH_UP_SECONDS
-        snapshot = self.snapshot()
-        while snapshot.agent is AgentState.RUNNING and not all(
-            any(change.at >= at for change in snapshot.changes) for at in newest
-        ):
-            if self.clock.monotonic() >= deadline:
-                return replace(self.collector.collect(), agent=AgentState.RUNNING)
-            self.clock.sleep(0.05)
-            snapshot = self.snapshot()
-        return snapshot
-
-    def last_picture(self) -> Snapshot | None:
-        """Return the agent's last picture however old, to draw at once; None if none."""
-        return self._pictures.read()
-
-    def rewound(self, at: datetime, steps: int = 0) -> Frame | None:
-        """Return a picture of the past; see :meth:`console.ports.Film.frame`."""
-        if self._film is None:
-            raise NotSupported("nothing is kept of the past here")
-        return self._film.frame(at, steps)
-
-    def watch(self) -> None:
-        """Keep collecting in the background while there is no agent; idempotent."""
-        if not self._pictures.agent_alive():
-            self.collector.start()
-
-    def close(self) -> None:
-        """Stop what :meth:`watch` started, and close what is kept open."""
-        self.collector.stop()
-        self._measuring.close()
-
-    def logs(self, request: LogRequest) -> Iterator[LogLine | None]:
-        """Yield log lines; see :meth:`console.ports.Runtime.logs`."""
-        return self.runtime.logs(request)
-
-    def series(self, name: str, seconds: float) -> list[tuple[datetime, float | None]]:
-        """Return one figure over the last *seconds* from the agent's history."""
-        return self._history.series(name, seconds)
-
-    def describe(self, service: str) -> ServiceDescription:
-        """
-        Return everything the runtime knows of *service*; for who opens it, not at every picture.
-
-        Raises:
-            NotSupported: If this runtime describes nothing.
-            UsageError: If there is no such service.
-            Unreachable: If it does not answer in time.
-        """
-        if not isinstance(self.runtime, Describes):
-            raise NotSupported(f"the {self.runtime.name} runtime describes no services")
-        return self.runtime.describe(service)
-
-    def means(
-        self, names: Collection[str], seconds: float, count: int, until: datetime | None = None
-    ) -> dict[str, tuple[float | None, ...]]:
-        """Return some figures over the *seconds* before *until* in *count* means each."""
-        return self._history.means(names, seconds, count, until)
-
-    def happened(
-        self, seconds: float, service: str | None = None, until: datetime | None = None
-    ) -> list[Happening]:
-        """
-        Return what happened in the last *seconds*, newest first.
-
-        What was done is from the journal, what went by itself from the agent's history;
-        a journal that is broken takes nothing away from the rest.
-
-        Args:
-            seconds: How far back.
-            service: Leave out what does not concern it.
-            until: Where they end; None for the present.
-        """
-        end = until or self.clock.now()
-        since = end - timedelta(seconds=seconds)
-        try:
-            changes = [c for c in self.journal.changes(MOST_CHANGES) if c.at >= since]
-            operations = [o for o in self.journal.operations(5) if o.submitted_at >= since]
-        except ConsoleError:
-            changes, operations = [], []
-        found = merged(self._history.happened(seconds, until), changes, operations)
-        if until is not None:
-            found = [one for one in found if one.at <= until]
-        if service is not None:
-            return concerning(found, service)
-        # What it did to the replicas is told anyway; the engine's own words are for who asks why.
-        return [one for one in found if one.kind is not Kind.RUNTIME]
-
-    def measured(self, seconds: float, then: Snapshot | None = None) -> MeasuredRange:
-        """
-        Return every figure over the last *seconds*; see :class:`Measuring`.
-
-        Args:
-            seconds: How far back.
-            then: A picture of the past: up to when, and what there was to measure.
-        """
-        present = self.snapshot()
-        if then is None:
-            return self._measuring.measured(present, seconds)
-        # Whom to ask, and whether they answer, is of now.
-        asked = replace(then, sources=present.sources, endpoints=present.endpoints)
-        return self._measuring.measured(asked, seconds, then.taken_at)
-
-    def ask(self, promql: str, seconds: float | None = None) -> list[Answered]:
-        """Return what Prometheus answers, now or over the last *seconds*."""
-        return self._measuring.ask(self.snapshot(), promql, seconds)
-
-    def runbook(self) -> Runbook:
-        """
-        Return the procedures of the stack.
-
-        Raises:
-            Unreachable: If there is no RUNBOOK.md beside the compose file, or it cannot be read.
-        """
-        return read_runbook(self.settings.project)
-
-    def changes(self, limit: int = 20) -> list[Change]:
-        """Return the last changes by anybody, newest first."""
-        return self.journal.changes(limit)
-
-    # Changing ----------------------------------------------------------------
+    # Whether one may ---------------------------------------------------------
 
     def access(self) -> Access:
         """Return whether changes are allowed now; production starts read-only."""
@@ -309,6 +123,23 @@ class Engine:
             raise UsageError(f"cannot elevate for {minutes} minutes", remedy="choose 0 to 240")
         self.journal.elevate(self.actor, self.clock.now() + timedelta(minutes=minutes), reason)
         return self.access()
+
+    def require_write(self) -> None:
+        """Raise ReadOnly unless changes are allowed now."""
+        if not self.access().write:
+            raise ReadOnly(
+                f"read-only: this is {self.settings.environment}",
+                unchanged="nothing was changed",
+                remedy='fragrance elevate --minutes 15 --reason "…"  (w in the console)',
+            )
+
+    def require_idle(self) -> None:
+        """Raise Busy when another operation runs or is unfinished."""
+        operation = self.journal.unfinished()
+        if operation is not None:
+            raise busy_with(operation)
+
+    # Operations --------------------------------------------------------------
 
     def plan(self, verb: str, wish: dict[str, Json]) -> Plan:
         """
@@ -355,15 +186,6 @@ class Engine:
         agent = AgentState.RUNNING if alive else AgentState.ABSENT
         return replace(self.collector.collect(), agent=agent)
 
-    def require_write(self) -> None:
-        """Raise ReadOnly unless changes are allowed now."""
-        if not self.access().write:
-            raise ReadOnly(
-                f"read-only: this is {self.settings.environment}",
-                unchanged="nothing was changed",
-                remedy='fragrance elevate --minutes 15 --reason "…"  (w in the console)',
-            )
-
     def submit(self, plan: Plan, reason: str, actor: Actor | None = None) -> Operation:
         """
         Journal *plan* and start its detached runner.
@@ -382,12 +204,6 @@ class Engine:
         operation = self.journal.submit(plan, actor or self.actor, reason)
         self._launch(operation.id, "run")
         return operation
-
-    def require_idle(self) -> None:
-        """Raise Busy when another operation runs or is unfinished."""
-        operation = self.journal.unfinished()
-        if operation is not None:
-            raise busy_with(operation)
 
     def preempt(self, timeout_seconds: float = 120.0, reason: str = "") -> Operation | None:
         """
@@ -418,22 +234,6 @@ class Engine:
         if not now.finished:
             raise busy_with(now)
         return now
-
-    def operation(self, operation_id: str) -> Operation:
-        """Return one operation."""
-        return self.journal.operation(operation_id)
-
-    def operations(self, limit: int = 50, before: str | None = None) -> list[Operation]:
-        """Return operations, newest first; older than the one called *before* if given."""
-        return self.journal.operations(limit, before)
-
-    def events(self, operation_id: str, after_event_id: int = 0) -> list[StepEvent]:
-        """Return step events after one already seen."""
-        return self.journal.events(operation_id, after_event_id)
-
-    def settling(self, operation: Operation) -> Settling | None:
-        """Tell whether what was scaled has settled; None when nothing is followed."""
-        return settling(self.journal, operation, self.settings.policy, self.clock)
 
     def cancel(self, operation_id: str, reason: str = "") -> None:
         """Ask a running operation to stop at its next step boundary and go back; recorded."""
@@ -466,15 +266,6 @@ class Engine:
         """Answer what a running operation asks; see :meth:`console.ports.Journal.answer`."""
         self.require_write()
         self.journal.answer(operation_id, word, self.actor, reason, step)
-
-    def autoscaled(self) -> dict[str, Switch]:
-        """Return the services that the agent scales by itself, and who turned it on."""
-        return switches(self.journal)
-
-    def autoscale(self, service: str, reason: str, *, on: bool) -> list[str]:
-        """Turn it on or off for *service*, recorded; return what was not so already."""
-        self.require_write()
-        return turn(self.journal, [service], self.actor, reason, self.clock.now(), on=on)
 
     def resume(self, operation_id: str, reason: str = "") -> None:
         """Run an interrupted or frozen operation again; what is true is skipped."""
@@ -532,7 +323,12 @@ class Engine:
         )
         return pid
 
-    # Alerts ------------------------------------------------------------------
+    # Standing orders ---------------------------------------------------------
+
+    def autoscale(self, service: str, reason: str, *, on: bool) -> list[str]:
+        """Turn it on or off for *service*, recorded; return what was not so already."""
+        self.require_write()
+        return turn(self.journal, [service], self.actor, reason, self.clock.now(), on=on)
 
     def silence(self, alert: str, seconds: float, reason: str) -> Silence:
         """Silence an alert for a while, recorded; see :class:`Silencing`."""
@@ -549,13 +345,3 @@ class Engine:
         """End the silences of an alert, recorded; see :class:`Silencing`."""
         self.require_write()
         return self._silencing.unsilence(self.snapshot(), alert, self.actor, reason)
-
-    # Audit -------------------------------------------------------------------
-
-    def audit(self, limit: int = 50, before: int | None = None) -> list[dict[str, Json]]:
-        """Return the last audit entries (before number *before*), newest first."""
-        return self.journal.audit(limit, before)
-
-    def verify_audit(self) -> AuditVerdict:
-        """Recompute the audit's chain."""
-        return self.journal.verify_audit()
