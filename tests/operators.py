@@ -73,9 +73,8 @@ class Operators:
 
     def fragrance(self, user: str, *words: str, **environ: str) -> subprocess.Popen[str]:
         """Start the console's command line on the toy stack as *user*."""
-        return self.start(
-            user, [sys.executable, "-B", "-m", "tests.faults.toy_stack", *words], **environ
-        )
+        command = [sys.executable, "-B", "-m", "tests.faults.toy_stack", *words]
+        return self.start(user, command, typed=False, **environ)
 
     def run(
         self, user: str, *words: str, timeout: float = 120, **environ: str

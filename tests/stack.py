@@ -19,7 +19,9 @@ PROJECT = Path(__file__).resolve().parent.parent
 T = TypeVar("T")
 
 
-def wait_for(what: Callable[[], T], timeout_seconds: float, message: str, every: float = 0.1) -> T:
+def wait_for(
+    what: Callable[[], T | None], timeout_seconds: float, message: str, every: float = 0.1
+) -> T:
     """
     Poll *what* until it returns something true and return that.
 
@@ -155,4 +157,4 @@ class Stack:
 
         secret = (self.state / "embedded" / "secrets" / "database_url").read_text().strip()
         with psycopg.connect(secret.replace("+psycopg", ""), connect_timeout=5) as connection:
-            return connection.execute(statement).fetchall()  # type: ignore[arg-type]
+            return connection.execute(statement.encode()).fetchall()

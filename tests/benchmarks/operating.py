@@ -250,7 +250,7 @@ def _fewer(place: Path, scale_down: Callable[[_Sleepers], None]) -> tuple[int, i
             f"{name}-redis-1",
         )  # fmt: skip
         url = f"redis://{address}:6379/0"
-        counts = redis.Redis.from_url(shared_url(url), socket_timeout=5)
+        counts = redis.Redis.from_url(shared_url(url), socket_timeout=5, decode_responses=True)
         wait_until(
             lambda: len(list(counts.scan_iter(match=f"{HEARTBEAT_PREFIX}*"))) == 4, 120, "4 workers"
         )
@@ -265,8 +265,8 @@ def _fewer(place: Path, scale_down: Callable[[_Sleepers], None]) -> tuple[int, i
         seconds = time.perf_counter() - begin
         with_rest = TASKS * TASK_SECONDS[1] / THREADS
         wait_until(lambda: _at_rest(counts, url), with_rest, "nothing is under way")
-        begun = {k.decode(): int(v) for k, v in counts.hgetall("begun").items()}
-        ended = {k.decode(): int(v) for k, v in counts.hgetall("ended").items()}
+        begun = {str(k): int(v) for k, v in counts.hgetall("begun").items()}
+        ended = {str(k): int(v) for k, v in counts.hgetall("ended").items()}
     finally:
         project.fragrance("stop", "--yes", timeout=200)
         project.compose("down", "--volumes", "--timeout", "1")

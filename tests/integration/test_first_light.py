@@ -85,7 +85,8 @@ def test_both_replicas_answer_behind_one_address(stack: Stack) -> None:
     url = stack.status()["endpoints"]["api"]
 
     def served_by(_: int) -> str:
-        return httpx.get(f"{url}/version", timeout=10).raise_for_status().json()["replica"]
+        answer = httpx.get(f"{url}/version", timeout=10).raise_for_status()
+        return str(answer.json()["replica"])
 
     with ThreadPoolExecutor(8) as pool:
         names = set(pool.map(served_by, range(200)))

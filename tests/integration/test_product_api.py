@@ -7,24 +7,34 @@ import json
 import socket
 import threading
 import time
+from collections.abc import Iterator
 from functools import partial
-from types import SimpleNamespace
+from typing import Any, NamedTuple
 
 import httpx
 import pytest
 import redis
+from sqlalchemy.orm import Session
 
 from backend.contracts import tasks
 from backend.contracts.formula import Formula
 from backend.contracts.settings import Settings
 from backend.contracts.tasks import Queue
 from backend.database import Database, FormulaDraft, claim_job, finish_job, update_progress
-from tests.product import Product
+from tests.product import Application, Product
 from tests.servers import start_postgres, start_redis, wait_until
 
 
+class Brokers(NamedTuple):
+    """Redis as the product divides it."""
+
+    llm: redis.Redis
+    rl: redis.Redis
+    shared: redis.Redis
+
+
 @pytest.fixture(scope="module")
-def product(tmp_path_factory):
+def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
     directory = tmp_path_factory.mktemp("product")
     with start_postgres(directory) as postgres, start_redis(directory) as broker:
         made = Product(postgres, broker, directory, {"RATE_LIMIT_ENABLED": "false"})
@@ -34,70 +44,74 @@ def product(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def key(product):
+def key(product: Product) -> str:
     return product.make_key("tests")
 
 
 @pytest.fixture(scope="module")
-def application(product):
+def application(product: Product) -> Iterator[Application]:
     with product.serve() as running:
         yield running
 
 
 @pytest.fixture
-def api(application, key):
+def api(application: Application, key: str) -> Iterator[httpx.Client]:
     with application.client(key) as client:
         yield client
 
 
 @pytest.fixture
-def brokers(product):
-    clients = SimpleNamespace(
+def brokers(product: Product) -> Iterator[Brokers]:
+    clients = Brokers(
         llm=redis.Redis.from_url(tasks.broker_url(product.redis.url, Queue.LLM)),
         rl=redis.Redis.from_url(tasks.broker_url(product.redis.url, Queue.RL)),
         shared=redis.Redis.from_url(tasks.shared_url(product.redis.url)),
     )
     yield clients
-    for client in vars(clients).values():
+    for client in clients:
         client.close()
 
 
 @pytest.fixture
-def database(product):
+def database(product: Product) -> Iterator[Database]:
     opened = Database(Settings(database_url=product.postgres.url, replica_name="worker-test"))
     yield opened
     opened.close()
 
 
-def messages(client, queue):
+def messages(client: redis.Redis, queue: Queue) -> list[Any]:
     """Return the decoded messages of a queue over all its priority lists."""
     texts = [text for name in tasks.queue_lists(queue) for text in client.lrange(name, 0, -1)]
     return [json.loads(text) for text in texts]
 
 
-def message_of(client, queue, job_id):
+def message_of(client: redis.Redis, queue: Queue, job_id: str) -> Any:
     found = [m for m in messages(client, queue) if m["headers"]["id"] == job_id]
     return found[0] if found else None
 
 
-def work(database, job_id, composition, name="Made"):
+def work(database: Database, job_id: str, composition: dict[str, float], name: str = "Made") -> str:
     """Do as a worker does: claim the job and finish it with a formula."""
     formula = Formula.from_composition(name, composition)
     claimed = database.run(lambda s: claim_job(s, job_id, "worker-test"))
     assert claimed is not None
     draft = FormulaDraft(formula, {"model": "test"})
-    return database.run(lambda s: finish_job(s, job_id, {"by": "test"}, draft))
+    formula_id = database.run(lambda s: finish_job(s, job_id, {"by": "test"}, draft))
+    assert formula_id is not None
+    return formula_id
 
 
-def make_formula(api, database, composition, name="Made"):
+def make_formula(
+    api: httpx.Client, database: Database, composition: dict[str, float], name: str = "Made"
+) -> tuple[str, str]:
     job_id = api.post("/v1/briefs", json={"text": name}).json()["job_id"]
     return job_id, work(database, job_id, composition, name)
 
 
-def is_problem(response, status):
+def is_problem(response: httpx.Response, status: int) -> dict[str, Any]:
     assert response.status_code == status, response.text
     assert response.headers["content-type"] == "application/problem+json"
-    body = response.json()
+    body: dict[str, Any] = response.json()
     assert body["status"] == status
     assert body["type"]
     assert body["title"]
@@ -108,7 +122,9 @@ def is_problem(response, status):
 # Briefs and dispatch
 
 
-def test_a_brief_is_accepted_and_lies_on_the_broker_with_its_headers(api, brokers):
+def test_a_brief_is_accepted_and_lies_on_the_broker_with_its_headers(
+    api: httpx.Client, brokers: Brokers
+) -> None:
     arrived = int(brokers.shared.hget(tasks.counters_key(Queue.LLM), "arrived") or 0)
     request_id = "0" * 31 + "1"
     before = time.time()
@@ -124,13 +140,15 @@ def test_a_brief_is_accepted_and_lies_on_the_broker_with_its_headers(api, broker
     assert before <= message["headers"]["enqueued_at"] <= time.time()
     assert message["headers"][tasks.REQUEST_ID_HEADER] == request_id
     assert job_id in message["headers"]["kwargsrepr"]
-    assert int(brokers.shared.hget(tasks.counters_key(Queue.LLM), "arrived")) == arrived + 1
+    assert int(brokers.shared.hget(tasks.counters_key(Queue.LLM), "arrived") or 0) == arrived + 1
     job = api.get(answer.headers["location"]).json()
     assert (job["job_id"], job["kind"], job["state"]) == (job_id, "compose", "queued")
     assert (job["progress"], job["result"], job["error"]) == (0, None, None)
 
 
-def test_the_same_idempotency_key_gives_the_same_job_and_one_message(api, brokers):
+def test_the_same_idempotency_key_gives_the_same_job_and_one_message(
+    api: httpx.Client, brokers: Brokers
+) -> None:
     headers = {"Idempotency-Key": "same-again"}
     first = api.post("/v1/briefs", json={"text": "Rose"}, headers=headers).json()["job_id"]
     again = api.post("/v1/briefs", json={"text": "Rose"}, headers=headers).json()["job_id"]
@@ -141,10 +159,12 @@ def test_the_same_idempotency_key_gives_the_same_job_and_one_message(api, broker
     assert "idempotency" in is_problem(other, 422)["type"]
 
 
-def test_the_same_idempotency_key_at_the_same_moment_gives_one_job(application, key):
+def test_the_same_idempotency_key_at_the_same_moment_gives_one_job(
+    application: Application, key: str
+) -> None:
     found = []
 
-    def post():
+    def post() -> None:
         with application.client(key) as client:
             body, headers = {"text": "At once"}, {"Idempotency-Key": "at-once"}
             found.append(client.post("/v1/briefs", json=body, headers=headers).json()["job_id"])
@@ -158,7 +178,9 @@ def test_the_same_idempotency_key_at_the_same_moment_gives_one_job(application, 
     assert len(set(found)) == 1
 
 
-def test_another_caller_may_use_the_same_idempotency_key(application, api, product):
+def test_another_caller_may_use_the_same_idempotency_key(
+    application: Application, api: httpx.Client, product: Product
+) -> None:
     headers = {"Idempotency-Key": "shared-word"}
     mine = api.post("/v1/briefs", json={"text": "Iris"}, headers=headers).json()["job_id"]
     with application.client(product.make_key("somebody-else")) as other:
@@ -179,16 +201,16 @@ def test_another_caller_may_use_the_same_idempotency_key(application, api, produ
         {"text": "x" * 4001},
     ],
 )
-def test_a_malformed_brief_is_a_problem_that_names_the_field(api, body):
+def test_a_malformed_brief_is_a_problem_that_names_the_field(api: httpx.Client, body: Any) -> None:
     assert is_problem(api.post("/v1/briefs", json=body), 422)["errors"]
 
 
-def test_a_body_that_is_no_json_is_a_problem(api):
+def test_a_body_that_is_no_json_is_a_problem(api: httpx.Client) -> None:
     headers = {"Content-Type": "application/json"}
     is_problem(api.post("/v1/briefs", content=b"{", headers=headers), 422)
 
 
-def test_a_body_over_the_limit_is_refused_announced_or_not(api):
+def test_a_body_over_the_limit_is_refused_announced_or_not(api: httpx.Client) -> None:
     is_problem(api.post("/v1/briefs", json={"text": "x" * 70_000}), 413)
     is_problem(api.post("/v1/briefs", content=iter([b"x" * 40_000] * 3)), 413)
 
@@ -196,11 +218,11 @@ def test_a_body_over_the_limit_is_refused_announced_or_not(api):
 # Jobs
 
 
-def test_a_job_is_followed_from_queue_to_formula(api, database):
+def test_a_job_is_followed_from_queue_to_formula(api: httpx.Client, database: Database) -> None:
     job_id = api.post("/v1/briefs", json={"text": "Follow me"}).json()["job_id"]
     draft = FormulaDraft(Formula.from_composition("F", {"hedione": 100.0}))
 
-    def report(session, fence):
+    def report(session: Session, fence: int) -> bool:
         return update_progress(session, job_id, fence, 0.5, "blending")
 
     states = []
@@ -211,8 +233,9 @@ def test_a_job_is_followed_from_queue_to_formula(api, database):
                 continue
             states.append(json.loads(line.removeprefix("data:")))
             if len(states) == 1:
-                fence = database.run(lambda s: claim_job(s, job_id, "worker-test")).fence
-                database.run(partial(report, fence=fence))
+                claimed = database.run(lambda s: claim_job(s, job_id, "worker-test"))
+                assert claimed is not None
+                database.run(partial(report, fence=claimed.fence))
             elif len(states) == 2:
                 database.run(lambda s: finish_job(s, job_id, {}, draft))
     assert [(s["state"], s["progress"], s["stage"]) for s in states] == [
@@ -224,7 +247,9 @@ def test_a_job_is_followed_from_queue_to_formula(api, database):
     assert formula["job_id"] == job_id
 
 
-def test_a_cancelled_job_is_not_worked_on_and_an_ended_one_is_not_cancelled(api, database):
+def test_a_cancelled_job_is_not_worked_on_and_an_ended_one_is_not_cancelled(
+    api: httpx.Client, database: Database
+) -> None:
     job_id = api.post("/v1/briefs", json={"text": "Changed my mind"}).json()["job_id"]
     assert api.delete(f"/v1/jobs/{job_id}").json()["state"] == "cancelled"
     assert api.delete(f"/v1/jobs/{job_id}").json()["state"] == "cancelled"
@@ -233,7 +258,7 @@ def test_a_cancelled_job_is_not_worked_on_and_an_ended_one_is_not_cancelled(api,
     assert is_problem(api.delete(f"/v1/jobs/{ended}"), 409)["state"] == "succeeded"
 
 
-def test_what_does_not_exist_is_a_problem(api):
+def test_what_does_not_exist_is_a_problem(api: httpx.Client) -> None:
     nobody = "00000000-0000-4000-8000-000000000000"
     for path in (f"/v1/jobs/{nobody}", f"/v1/jobs/{nobody}/events", f"/v1/formulas/{nobody}"):
         is_problem(api.get(path), 404)
@@ -246,7 +271,9 @@ def test_what_does_not_exist_is_a_problem(api):
 # Formulas, optimisation, palette
 
 
-def test_a_formula_is_shown_by_pyramid_with_cost_and_verdict(api, database):
+def test_a_formula_is_shown_by_pyramid_with_cost_and_verdict(
+    api: httpx.Client, database: Database
+) -> None:
     _, formula_id = make_formula(api, database, {"lemon-oil": 5.0, "hedione": 55.0, "vanillin": 40})
     shown = api.get(f"/v1/formulas/{formula_id}").json()
     assert [c["ingredient"] for c in shown["top"]] == ["lemon-oil"]
@@ -258,7 +285,9 @@ def test_a_formula_is_shown_by_pyramid_with_cost_and_verdict(api, database):
     assert "person must check" in shown["verdict"]["source"]
 
 
-def test_formulas_are_listed_page_by_page_newest_first(api, database):
+def test_formulas_are_listed_page_by_page_newest_first(
+    api: httpx.Client, database: Database
+) -> None:
     made = [make_formula(api, database, {"hedione": 100.0})[1] for _ in range(3)]
     first = api.get("/v1/formulas", params={"limit": 2}).json()
     rest = api.get("/v1/formulas", params={"limit": 2, "cursor": first["next_cursor"]}).json()
@@ -268,7 +297,7 @@ def test_formulas_are_listed_page_by_page_newest_first(api, database):
     is_problem(api.get("/v1/formulas", params={"cursor": "nonsense"}), 422)
 
 
-def test_formulas_are_found_by_words_and_by_example(api, database):
+def test_formulas_are_found_by_words_and_by_example(api: httpx.Client, database: Database) -> None:
     _, lemon = make_formula(api, database, {"lemon-oil": 80.0, "citral": 20.0}, "Lemon")
     _, lime = make_formula(api, database, {"lime-oil": 50.0, "lemon-oil": 50.0}, "Lime")
     _, wood = make_formula(api, database, {"vetiver-oil": 50.0, "cedarwood-oil": 50.0}, "Wood")
@@ -282,7 +311,9 @@ def test_formulas_are_found_by_words_and_by_example(api, database):
     is_problem(api.get("/v1/formulas/similar"), 422)
 
 
-def test_an_optimisation_goes_to_the_other_queue(api, database, brokers):
+def test_an_optimisation_goes_to_the_other_queue(
+    api: httpx.Client, database: Database, brokers: Brokers
+) -> None:
     _, formula_id = make_formula(api, database, {"hedione": 100.0})
     wish = {"formula_id": formula_id, "method": "genetic", "steps": 5}
     job_id = api.post("/v1/optimizations", json=wish).json()["job_id"]
@@ -294,7 +325,7 @@ def test_an_optimisation_goes_to_the_other_queue(api, database, brokers):
     is_problem(api.post("/v1/optimizations", json=wish | {"method": "prayer"}), 422)
 
 
-def test_the_palette_says_what_rests_on_one_source(api):
+def test_the_palette_says_what_rests_on_one_source(api: httpx.Client) -> None:
     palette = api.get("/v1/ingredients").json()
     by_id = {item["id"]: item for item in palette["items"]}
     assert by_id["citral"]["max_percent"] == 0.6
@@ -306,7 +337,9 @@ def test_the_palette_says_what_rests_on_one_source(api):
 # Access
 
 
-def test_a_missing_wrong_or_revoked_key_is_refused(application, product):
+def test_a_missing_wrong_or_revoked_key_is_refused(
+    application: Application, product: Product
+) -> None:
     with application.client() as client:
         problem = is_problem(client.get("/v1/ingredients"), 401)
         assert "missing" in problem["detail"]
@@ -314,13 +347,14 @@ def test_a_missing_wrong_or_revoked_key_is_refused(application, product):
         ok = client.get("/v1/ingredients", headers={"X-API-Key": made})
         assert ok.status_code == 200
         forged = made[:-1] + ("A" if made[-1] != "A" else "B")
-        for wrong in ("nonsense", forged, "fk_" + "0" * 12 + "_" + "x" * 43, "é".encode()):
-            is_problem(client.get("/v1/ingredients", headers={"X-API-Key": wrong}), 401)
+        nobodys = "fk_" + "0" * 12 + "_" + "x" * 43
+        for wrong in (b"nonsense", forged.encode(), nobodys.encode(), "é".encode()):
+            is_problem(client.get("/v1/ingredients", headers={b"X-API-Key": wrong}), 401)
         assert product.run("keys", "revoke", "short-lived").returncode == 0
         is_problem(client.get("/v1/ingredients", headers={"X-API-Key": made}), 401)
 
 
-def test_a_key_is_listed_but_never_shown_again(product, key):
+def test_a_key_is_listed_but_never_shown_again(product: Product, key: str) -> None:
     listed = product.run("keys", "list", "--json")
     assert any(row["name"] == "tests" for row in json.loads(listed.stdout)["keys"])
     assert key not in listed.stdout
@@ -330,7 +364,7 @@ def test_a_key_is_listed_but_never_shown_again(product, key):
     assert product.run("keys", "revoke", "nobody").returncode == 1
 
 
-def test_a_key_over_its_rate_is_told_when_to_come_back(product, key):
+def test_a_key_over_its_rate_is_told_when_to_come_back(product: Product, key: str) -> None:
     with (
         product.serve("app-limited", RATE_LIMIT_ENABLED="true", RATE_LIMIT="3/minute") as limited,
         limited.client(key) as client,
@@ -344,7 +378,7 @@ def test_a_key_over_its_rate_is_told_when_to_come_back(product, key):
         assert "rate_limited_requests_total 1.0" in client.get("/metrics").text
 
 
-def test_origins_are_answered_only_where_they_are_allowed(product):
+def test_origins_are_answered_only_where_they_are_allowed(product: Product) -> None:
     with product.serve("app-cors", CORS_ORIGINS="https://shop.example") as served:
         for origin, expected in (("https://shop.example", True), ("https://evil.example", False)):
             answer = httpx.options(
@@ -354,7 +388,7 @@ def test_origins_are_answered_only_where_they_are_allowed(product):
             assert (answer.headers.get("access-control-allow-origin") == origin) is expected
 
 
-def test_answers_carry_security_headers(api):
+def test_answers_carry_security_headers(api: httpx.Client) -> None:
     headers = api.get("/v1/ingredients").headers
     assert headers["x-content-type-options"] == "nosniff"
     assert "default-src 'none'" in headers["content-security-policy"]
@@ -363,7 +397,9 @@ def test_answers_carry_security_headers(api):
 # Operations
 
 
-def test_health_counts_the_workers_that_report_themselves(api, brokers):
+def test_health_counts_the_workers_that_report_themselves(
+    api: httpx.Client, brokers: Brokers
+) -> None:
     heartbeats = {"worker-llm-1": "llm", "worker-llm-2": "llm", "worker-rl-1": "rl"}
     for replica, queue in heartbeats.items():
         text = json.dumps({"replica": replica, "queue": queue})
@@ -379,7 +415,9 @@ def test_health_counts_the_workers_that_report_themselves(api, brokers):
     wait_until(lambda: api.get("/health").json()["status"] == "degraded")
 
 
-def test_metrics_have_the_required_names_and_template_paths(api, brokers):
+def test_metrics_have_the_required_names_and_template_paths(
+    api: httpx.Client, brokers: Brokers
+) -> None:
     job_id = api.post("/v1/briefs", json={"text": "Count me"}).json()["job_id"]
     api.get(f"/v1/jobs/{job_id}")
     depth = sum(brokers.llm.llen(name) for name in tasks.queue_lists(Queue.LLM))
@@ -392,7 +430,7 @@ def test_metrics_have_the_required_names_and_template_paths(api, brokers):
     assert "http_requests_in_flight " in text
 
 
-def test_version_and_documentation_are_there(api):
+def test_version_and_documentation_are_there(api: httpx.Client) -> None:
     version = api.get("/version").json()
     assert version["version"]
     assert version["schema_revision"] == "0001"
@@ -403,12 +441,14 @@ def test_version_and_documentation_are_there(api):
 # Stopping
 
 
-def test_a_replica_told_to_stop_answers_what_it_has_and_exits_cleanly(product, key):
+def test_a_replica_told_to_stop_answers_what_it_has_and_exits_cleanly(
+    product: Product, key: str
+) -> None:
     """Clients with kept connections send on while it stops; none of them is cut off."""
     with product.serve("app-stopping") as stopping:
         failures, refused, answered = [], [], []
 
-        def keep_asking():
+        def keep_asking() -> None:
             with stopping.client(key) as client:
                 while True:
                     try:
@@ -434,13 +474,15 @@ def test_a_replica_told_to_stop_answers_what_it_has_and_exits_cleanly(product, k
 
 
 # On a busy machine a request is now and then reset or answered 500 while its replica leaves.
-def test_replicas_of_a_shared_socket_are_replaced_without_losing_a_request(product, key):
+def test_replicas_of_a_shared_socket_are_replaced_without_losing_a_request(
+    product: Product, key: str
+) -> None:
     """Half of the requests are POST, connections are kept, one replica after another goes."""
     with socket.create_server(("127.0.0.1", 0), backlog=512) as shared:
         address = "http://{}:{}".format(*shared.getsockname())
         ending, statuses, failures = threading.Event(), [], []
 
-        def keep_asking():
+        def keep_asking() -> None:
             with httpx.Client(base_url=address, headers={"X-API-Key": key}) as client:
                 while not ending.is_set():
                     try:
@@ -460,7 +502,7 @@ def test_replicas_of_a_shared_socket_are_replaced_without_losing_a_request(produ
                 wait_until(replicas[-1].is_ready)
                 assert replicas[-2].stop() == 0
                 seen = len(statuses)
-                wait_until(lambda seen=seen: len(statuses) > seen + 20)
+                wait_until(partial(lambda seen: len(statuses) > seen + 20, seen))
             ending.set()
             for thread in threads:
                 thread.join(20)
@@ -468,7 +510,7 @@ def test_replicas_of_a_shared_socket_are_replaced_without_losing_a_request(produ
     assert set(statuses) == {200, 202}
 
 
-def test_event_streams_end_when_the_replica_stops(product, key):
+def test_event_streams_end_when_the_replica_stops(product: Product, key: str) -> None:
     with product.serve("app-streaming") as streaming, streaming.client(key) as client:
         job_id = client.post("/v1/briefs", json={"text": "Endless"}).json()["job_id"]
         with client.stream("GET", f"/v1/jobs/{job_id}/events") as stream:

@@ -6,6 +6,9 @@ import io
 import threading
 import time
 import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 from alembic import command
@@ -16,6 +19,7 @@ from backend.contracts.settings import Settings
 from backend.contracts.tasks import JobKind
 from backend.database import (
     ApiKey,
+    ClaimedJob,
     Database,
     FormulaDraft,
     Job,
@@ -31,24 +35,24 @@ from backend.database.jobs import MAX_ATTEMPTS
 from backend.database.models import FormulaRecord, JobState
 from backend.migrations import runner
 from backend.migrations.runner import MigrationError, Migrator
-from tests.servers import create_database, start_postgres
+from tests.servers import Server, create_database, start_postgres
 
 HEDIONE = FormulaDraft(Formula.from_composition("Plain", {"hedione": 100.0}))
 
 
 @pytest.fixture(scope="module")
-def postgres(tmp_path_factory):
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     with start_postgres(tmp_path_factory.mktemp("database")) as server:
         yield server
 
 
 @pytest.fixture
-def empty_url(postgres):
+def empty_url(postgres: Server) -> str:
     return create_database(postgres, f"test_{uuid.uuid4().hex[:12]}")
 
 
 @pytest.fixture(scope="module")
-def migrated(postgres):
+def migrated(postgres: Server) -> Iterator[Database]:
     url = create_database(postgres, "migrated")
     Migrator(url).upgrade()
     database = Database(Settings(database_url=url, replica_name="test"))
@@ -57,7 +61,7 @@ def migrated(postgres):
 
 
 @pytest.fixture
-def job_id(migrated):
+def job_id(migrated: Database) -> str:
     with migrated.session() as session:
         key = ApiKey(name=uuid.uuid4().hex, lookup=uuid.uuid4().hex[:12], key_sha256="0" * 64)
         session.add(key)
@@ -68,12 +72,20 @@ def job_id(migrated):
         return job.id
 
 
-def state_of(database, job_id):
+def state_of(database: Database, job_id: str) -> Job:
     with database.session() as session:
-        return session.get(Job, job_id)
+        job = session.get(Job, job_id)
+    assert job is not None
+    return job
 
 
-def tables(url):
+def claim(database: Database, job_id: str, worker: str) -> ClaimedJob:
+    claimed = database.run(lambda s: claim_job(s, job_id, worker))
+    assert claimed is not None
+    return claimed
+
+
+def tables(url: str) -> set[str]:
     engine = create_engine(url)
     with engine.connect() as connection:
         names = connection.execute(
@@ -87,7 +99,7 @@ def tables(url):
 # Migrations
 
 
-def test_up_to_head_down_one_step_up_to_a_revision_and_down_to_base(empty_url):
+def test_up_to_head_down_one_step_up_to_a_revision_and_down_to_base(empty_url: str) -> None:
     migrator = Migrator(empty_url)
     assert migrator.current() is None
     migrator.upgrade()
@@ -102,7 +114,7 @@ def test_up_to_head_down_one_step_up_to_a_revision_and_down_to_base(empty_url):
     assert tables(empty_url) == {"alembic_version"}
 
 
-def test_the_migrations_make_exactly_the_tables_of_the_models(empty_url):
+def test_the_migrations_make_exactly_the_tables_of_the_models(empty_url: str) -> None:
     Migrator(empty_url).upgrade()
     engine = create_engine(empty_url)
     with engine.connect() as connection:
@@ -110,7 +122,7 @@ def test_the_migrations_make_exactly_the_tables_of_the_models(empty_url):
     engine.dispose()
 
 
-def test_every_revision_has_its_class_and_documentation_and_there_is_one_head():
+def test_every_revision_has_its_class_and_documentation_and_there_is_one_head() -> None:
     assert len(runner.heads()) == 1
     for revision in runner.revisions():
         assert revision.migration_class in ("expand", "contract")
@@ -118,29 +130,29 @@ def test_every_revision_has_its_class_and_documentation_and_there_is_one_head():
         assert "TODO_DOCUMENT" not in revision.subject
 
 
-def test_an_unknown_revision_is_refused_and_nothing_changes(empty_url):
+def test_an_unknown_revision_is_refused_and_nothing_changes(empty_url: str) -> None:
     migrator = Migrator(empty_url)
     with pytest.raises(MigrationError, match="nonsense"):
         migrator.upgrade("nonsense")
     assert migrator.current() is None
 
 
-def test_an_unreachable_database_is_refused_without_its_password():
+def test_an_unreachable_database_is_refused_without_its_password() -> None:
     with pytest.raises(MigrationError) as caught:
         Migrator("postgresql+psycopg://u:hunter2@127.0.0.1:1/x").upgrade()
     assert "hunter2" not in str(caught.value)
 
 
-def test_the_sql_of_an_upgrade_can_be_read_first():
+def test_the_sql_of_an_upgrade_can_be_read_first() -> None:
     sql = runner.upgrade_sql("head")
     assert "CREATE EXTENSION IF NOT EXISTS vector" in sql
     assert "USING hnsw" in sql
 
 
-def test_two_upgrades_at_once_wait_for_each_other(empty_url):
+def test_two_upgrades_at_once_wait_for_each_other(empty_url: str) -> None:
     errors = []
 
-    def upgrade():
+    def upgrade() -> None:
         try:
             Migrator(empty_url).upgrade()
         except Exception as error:
@@ -155,7 +167,7 @@ def test_two_upgrades_at_once_wait_for_each_other(empty_url):
     assert Migrator(empty_url).current() == runner.heads()[0]
 
 
-def test_an_upgrade_gives_up_when_another_does_not_end(empty_url):
+def test_an_upgrade_gives_up_when_another_does_not_end(empty_url: str) -> None:
     engine = create_engine(empty_url)
     with engine.connect() as holder:
         holder.execute(text("SELECT pg_advisory_lock(:key)"), {"key": runner.ADVISORY_LOCK_KEY})
@@ -165,7 +177,7 @@ def test_an_upgrade_gives_up_when_another_does_not_end(empty_url):
     assert tables(empty_url) == set()
 
 
-def test_a_migration_gives_way_to_a_table_in_use_and_tries_again(empty_url):
+def test_a_migration_gives_way_to_a_table_in_use_and_tries_again(empty_url: str) -> None:
     migrator = Migrator(empty_url)
     migrator.upgrade()
     engine = create_engine(empty_url)
@@ -173,7 +185,7 @@ def test_a_migration_gives_way_to_a_table_in_use_and_tries_again(empty_url):
         holder.execute(text("LOCK TABLE jobs IN ACCESS SHARE MODE"))
         done = threading.Event()
 
-        def downgrade():
+        def downgrade() -> None:
             migrator.downgrade("base")
             done.set()
 
@@ -187,7 +199,9 @@ def test_a_migration_gives_way_to_a_table_in_use_and_tries_again(empty_url):
     assert tables(empty_url) == {"alembic_version"}
 
 
-def test_a_new_revision_is_written_from_the_difference(empty_url, monkeypatch, tmp_path):
+def test_a_new_revision_is_written_from_the_difference(
+    empty_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     Migrator(empty_url).upgrade()
     engine = create_engine(empty_url)
     with engine.begin() as connection:
@@ -195,7 +209,7 @@ def test_a_new_revision_is_written_from_the_difference(empty_url, monkeypatch, t
     engine.dispose()
     made_config = runner.alembic_config
 
-    def into_scratch(**attributes):
+    def into_scratch(**attributes: Any) -> Any:
         config = made_config(**attributes)
         config.stdout = io.StringIO()
         source = config.get_main_option("script_location")
@@ -213,8 +227,8 @@ def test_a_new_revision_is_written_from_the_difference(empty_url, monkeypatch, t
     assert "down_revision = '0001'" in written
 
 
-def _with_version_path(original, directory):
-    def revision(config, message, **options):
+def _with_version_path(original: Callable[..., Any], directory: str) -> Callable[..., Any]:
+    def revision(config: Any, message: str, **options: Any) -> Any:
         return original(config, message, version_path=directory, **options)
 
     return revision
@@ -223,12 +237,14 @@ def _with_version_path(original, directory):
 # What workers do to jobs
 
 
-def test_a_job_is_claimed_reported_and_finished_with_one_formula(migrated, job_id):
-    claimed = migrated.run(lambda s: claim_job(s, job_id, "worker-1"))
-    assert claimed is not None
+def test_a_job_is_claimed_reported_and_finished_with_one_formula(
+    migrated: Database, job_id: str
+) -> None:
+    claimed = claim(migrated, job_id, "worker-1")
     assert (claimed.kind, claimed.payload, claimed.attempts) == ("compose", {"text": "x"}, 1)
     assert migrated.run(lambda s: update_progress(s, job_id, claimed.fence, 0.3, "thinking"))
     formula_id = migrated.run(lambda s: finish_job(s, job_id, {"score": 1}, HEDIONE))
+    assert formula_id is not None
     again = migrated.run(lambda s: finish_job(s, job_id, {"score": 2}, HEDIONE))
     assert again == formula_id
     job = state_of(migrated, job_id)
@@ -236,24 +252,30 @@ def test_a_job_is_claimed_reported_and_finished_with_one_formula(migrated, job_i
     assert job.result == {"score": 1, "formula_id": formula_id}
     assert migrated.run(lambda s: load_formula(s, formula_id)) == HEDIONE.formula
     with migrated.session() as session:
-        stored = session.get(FormulaRecord, formula_id)
+        stored = session.get_one(FormulaRecord, formula_id)
+        assert stored.embedding is not None
         assert len(list(stored.embedding)) == 64
         assert stored.cost_per_kg == 25
 
 
-def test_a_redelivered_job_is_claimed_again_and_the_first_claim_notices(migrated, job_id):
-    first = migrated.run(lambda s: claim_job(s, job_id, "worker-1"))
-    second = migrated.run(lambda s: claim_job(s, job_id, "worker-2"))
+def test_a_redelivered_job_is_claimed_again_and_the_first_claim_notices(
+    migrated: Database, job_id: str
+) -> None:
+    first = claim(migrated, job_id, "worker-1")
+    second = claim(migrated, job_id, "worker-2")
     assert (second.attempts, second.fence) == (2, first.fence + 1)
     assert not migrated.run(lambda s: update_progress(s, job_id, first.fence, 0.9))
     assert migrated.run(lambda s: update_progress(s, job_id, second.fence, 0.1))
 
 
-def test_a_finished_cancelled_or_unknown_job_cannot_be_claimed(migrated, job_id):
+def test_a_finished_cancelled_or_unknown_job_cannot_be_claimed(
+    migrated: Database, job_id: str
+) -> None:
     assert migrated.run(lambda s: claim_job(s, str(uuid.uuid4()), "worker-1")) is None
-    migrated.run(lambda s: claim_job(s, job_id, "worker-1"))
+    claim(migrated, job_id, "worker-1")
     with migrated.session() as session:
-        session.get(Job, job_id).state = JobState.CANCELLED.value
+        job = session.get_one(Job, job_id)
+        job.state = JobState.CANCELLED.value
     assert migrated.run(lambda s: is_cancelled(s, job_id))
     assert migrated.run(lambda s: claim_job(s, job_id, "worker-2")) is None
     assert migrated.run(lambda s: finish_job(s, job_id, {}, HEDIONE)) is None
@@ -261,41 +283,45 @@ def test_a_finished_cancelled_or_unknown_job_cannot_be_claimed(migrated, job_id)
     assert state_of(migrated, job_id).state == "cancelled"
 
 
-def test_a_job_that_loses_every_worker_is_given_up(migrated, job_id):
+def test_a_job_that_loses_every_worker_is_given_up(migrated: Database, job_id: str) -> None:
     for attempt in range(1, MAX_ATTEMPTS + 1):
-        assert migrated.run(lambda s: claim_job(s, job_id, "worker-1")).attempts == attempt
+        assert claim(migrated, job_id, "worker-1").attempts == attempt
     assert migrated.run(lambda s: claim_job(s, job_id, "worker-1")) is None
     job = state_of(migrated, job_id)
     assert job.state == "failed"
-    assert "given up" in job.error
+    assert "given up" in (job.error or "")
 
 
-def test_a_kept_checkpoint_forgives_earlier_deliveries_and_is_handed_on(migrated, job_id):
+def test_a_kept_checkpoint_forgives_earlier_deliveries_and_is_handed_on(
+    migrated: Database, job_id: str
+) -> None:
     for _ in range(MAX_ATTEMPTS - 1):
-        migrated.run(lambda s: claim_job(s, job_id, "worker-1"))
-    claimed = migrated.run(lambda s: claim_job(s, job_id, "worker-1"))
+        claim(migrated, job_id, "worker-1")
+    claimed = claim(migrated, job_id, "worker-1")
     place = {"path": "run/step-100", "step": 100}
     assert migrated.run(lambda s: save_checkpoint(s, job_id, claimed.fence, place, 0.4))
-    following = migrated.run(lambda s: claim_job(s, job_id, "worker-1"))
+    following = claim(migrated, job_id, "worker-1")
     assert (following.attempts, following.checkpoint) == (1, place)
 
 
-def test_a_job_claimed_by_many_at_once_counts_each_of_them(migrated, job_id):
-    claims = []
+def test_a_job_claimed_by_many_at_once_counts_each_of_them(migrated: Database, job_id: str) -> None:
+    claims: list[ClaimedJob | None] = []
 
-    def claim():
+    def claim_too() -> None:
         claims.append(migrated.run(lambda s: claim_job(s, job_id, "worker", max_attempts=99)))
 
-    threads = [threading.Thread(target=claim) for _ in range(8)]
+    threads = [threading.Thread(target=claim_too) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(30)
-    assert sorted(claim.fence for claim in claims) == list(range(1, 9))
+    assert sorted(claimed.fence for claimed in claims if claimed is not None) == list(range(1, 9))
 
 
-def test_work_goes_on_after_the_database_was_restarted(postgres, migrated, job_id):
-    migrated.run(lambda s: claim_job(s, job_id, "worker-1"))
+def test_work_goes_on_after_the_database_was_restarted(
+    postgres: Server, migrated: Database, job_id: str
+) -> None:
+    claim(migrated, job_id, "worker-1")
     postgres.kill()
     restart = threading.Timer(0.5, postgres.start)
     restart.start()

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from datetime import timedelta
+from typing import Any
 
+import httpx
 import pytest
 import redis
 from sqlalchemy import create_engine, text
 
 from backend.contracts import tasks
 from backend.contracts.tasks import Queue
-from tests.product import Product
+from tests.product import Application, Product
 from tests.servers import start_postgres, start_redis, wait_until
 
 
 @pytest.fixture(scope="module")
-def product(tmp_path_factory):
+def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
     directory = tmp_path_factory.mktemp("outages")
     with start_postgres(directory) as postgres, start_redis(directory) as broker:
         made = Product(postgres, broker, directory, {"RATE_LIMIT_ENABLED": "true"})
@@ -25,24 +28,24 @@ def product(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def key(product):
+def key(product: Product) -> str:
     return product.make_key("outages")
 
 
 @pytest.fixture
-def application(product):
+def application(product: Product) -> Iterator[Application]:
     with product.serve() as running:
         wait_until(running.is_ready)
         yield running
 
 
 @pytest.fixture
-def api(application, key):
+def api(application: Application, key: str) -> Iterator[httpx.Client]:
     with application.client(key) as client:
         yield client
 
 
-def health_of(api):
+def health_of(api: httpx.Client) -> tuple[int, Any]:
     """Ask for health and fail if that takes long, whatever is broken."""
     began = time.monotonic()
     answer = api.get("/health")
@@ -50,7 +53,7 @@ def health_of(api):
     return answer.status_code, answer.json()
 
 
-def on_broker(product, job_id):
+def on_broker(product: Product, job_id: str) -> bool:
     client = redis.Redis.from_url(tasks.broker_url(product.redis.url, Queue.LLM))
     try:
         lists = [client.lrange(name, 0, -1) for name in tasks.queue_lists(Queue.LLM)]
@@ -62,7 +65,9 @@ def on_broker(product, job_id):
 
 
 @pytest.mark.parametrize("outage", ["killed", "hung"])
-def test_without_database_it_says_so_at_once_and_recovers_by_itself(product, api, outage):
+def test_without_database_it_says_so_at_once_and_recovers_by_itself(
+    product: Product, api: httpx.Client, outage: str
+) -> None:
     assert api.post("/v1/briefs", json={"text": "before"}).status_code == 202
     break_it, mend_it = {
         "killed": (product.postgres.kill, product.postgres.start),
@@ -88,7 +93,9 @@ def test_without_database_it_says_so_at_once_and_recovers_by_itself(product, api
 
 
 @pytest.mark.parametrize("outage", ["killed", "hung"])
-def test_a_brief_accepted_without_broker_is_sent_when_it_is_back(product, api, outage):
+def test_a_brief_accepted_without_broker_is_sent_when_it_is_back(
+    product: Product, api: httpx.Client, outage: str
+) -> None:
     break_it, mend_it = {
         "killed": (product.redis.kill, product.redis.start),
         "hung": (product.redis.pause, product.redis.resume),
@@ -111,16 +118,19 @@ def test_a_brief_accepted_without_broker_is_sent_when_it_is_back(product, api, o
     assert "rate_limit_failed_open_total 0.0" not in api.get("/metrics").text
 
 
-def test_a_job_whose_message_the_broker_lost_is_sent_again_and_no_other(product, api):
+def test_a_job_whose_message_the_broker_lost_is_sent_again_and_no_other(
+    product: Product, api: httpx.Client
+) -> None:
     lost, kept = (
         api.post("/v1/briefs", json={"text": text}).json()["job_id"]
         for text in ("forgotten by the broker", "waiting for its turn")
     )
     assert on_broker(product, lost)
-    client = redis.Redis.from_url(tasks.broker_url(product.redis.url, Queue.LLM))
+    url = tasks.broker_url(product.redis.url, Queue.LLM)
+    client = redis.Redis.from_url(url, decode_responses=True)
     for name in tasks.queue_lists(Queue.LLM):
-        for message in client.lrange(name, 0, -1):
-            if lost.encode() in message:
+        for message in map(str, client.lrange(name, 0, -1)):
+            if lost in message:
                 client.lrem(name, 1, message)
     client.close()
     assert not on_broker(product, lost)
@@ -142,7 +152,9 @@ def test_a_job_whose_message_the_broker_lost_is_sent_again_and_no_other(product,
     assert sent > timedelta(minutes=5)
 
 
-def test_it_starts_without_database_and_broker_and_says_what_is_missing(product, key):
+def test_it_starts_without_database_and_broker_and_says_what_is_missing(
+    product: Product, key: str
+) -> None:
     product.postgres.stop()
     product.redis.stop()
     try:
@@ -163,7 +175,9 @@ def test_it_starts_without_database_and_broker_and_says_what_is_missing(product,
                 server.start()
 
 
-def test_without_its_schema_it_is_not_ready_and_says_what_to_do(product, application):
+def test_without_its_schema_it_is_not_ready_and_says_what_to_do(
+    product: Product, application: Application
+) -> None:
     assert product.run("migrate", "downgrade", "base").returncode == 0
     try:
         wait_until(lambda: not application.is_ready(), 20)

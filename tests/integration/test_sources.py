@@ -189,7 +189,7 @@ class TestBroker:
         now = time.time()
         with redis.Redis.from_url(broker.url.removesuffix("/0") + "/3") as shared:
             for name in ("worker-llm-1", "worker-llm-9"):
-                beat = {
+                beat: dict[str, object] = {
                     "replica": name, "service": "worker-llm", "queue": "llm", "pid": 1,
                     "at": now, "active": 1, "reserved": 2, "processed": 3, "accepting": True,
                     "phase": "running", "current": [],

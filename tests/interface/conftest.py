@@ -7,7 +7,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from textual.pilot import Pilot
@@ -66,14 +66,14 @@ class Desk:
         """Wait until all *words* are on the screen."""
         await self.until(lambda: all(w in self.text for w in words), f"sees {words}")
 
-    async def dialog(self) -> Dialog:
+    async def dialog(self) -> Dialog[Any]:
         """Wait until a dialog is in front and takes keys; return it."""
         await self.until(
             lambda: isinstance(self.app.screen, Dialog) and self.app.screen.armed, "a dialog"
         )
-        return cast(Dialog, self.app.screen)
+        return cast(Dialog[Any], self.app.screen)
 
-    async def plan(self, *keys: str) -> Dialog:
+    async def plan(self, *keys: str) -> Dialog[Any]:
         """Press *keys*, and wait for the plan they ask for."""
         await self.press(*keys)
         await self.until(lambda: isinstance(self.app.screen, Dialog), "a dialog")

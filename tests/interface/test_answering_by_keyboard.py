@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 
 from console.domain.operations import OpenQuestion, OperationState, StepPhase
 from console.errors import Refused
@@ -60,7 +61,7 @@ async def test_each_answer_has_its_key(open_desk: OpenDesk) -> None:
         async with open_desk(None, engine=asking()) as desk:
             await opened(desk)
             await desk.press(key)
-            await desk.until(lambda desk=desk: desk.asked("answer"), "answered")
+            await desk.until(partial(desk.asked, "answer"), "answered")
             asked = [("answer", OPERATION_ID, word, "", ASKS.step)]
             assert desk.asked("answer") == asked
 

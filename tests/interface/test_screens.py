@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 
 import pytest
+from textual.geometry import Region
 
 from console.domain.operations import OperationState, OperationSummary, StepPhase
 from console.domain.services import Role
@@ -299,7 +301,7 @@ async def test_a_terminal_without_utf8_gets_ascii(open_desk: OpenDesk) -> None:
 async def test_nothing_is_repainted_when_nothing_changed(open_desk: OpenDesk) -> None:
     async with open_desk(pictures.normal()) as desk:
         body = desk.app.screen.query_one("#body")
-        painted: list[object] = []
+        painted: list[tuple[Region, ...]] = []
         body.refresh = lambda *regions, **_: painted.append(regions)  # type: ignore[method-assign,assignment]
         desk.engine.picture = pictures.normal(taken_at=NOW + timedelta(seconds=1))
         await desk.until(
@@ -309,7 +311,7 @@ async def test_nothing_is_repainted_when_nothing_changed(open_desk: OpenDesk) ->
         busier = replace(pictures.normal().metrics, request_rate=12.5)
         desk.engine.picture = pictures.normal(taken_at=NOW + timedelta(seconds=2), metrics=busier)
         await desk.until(lambda: painted, "a repaint")
-        ((region,),) = painted  # type: ignore[misc]
+        ((region,),) = painted
         assert (region.width, region.height) == (1, 1)  # 12.4 → 12.5: one cell
 
 
@@ -377,6 +379,10 @@ async def test_a_link_is_found_by_name_and_copied(open_desk: OpenDesk) -> None:
     picture = pictures.normal()
     endpoints = picture.endpoints | {"grafana": "http://127.0.0.1:3000"}
     async with open_desk(replace(picture, endpoints=endpoints)) as desk:
+
+        def copied_is(begin: str) -> bool:
+            return desk.app.clipboard.startswith(begin)
+
         for key, copied in (("enter", "http://127.0.0.1:3000"), ("t", "ssh -N -L 3000:")):
             await desk.press("colon")
             await desk.until(lambda: desk.app.focused is not None, "the palette")
@@ -387,4 +393,4 @@ async def test_a_link_is_found_by_name_and_copied(open_desk: OpenDesk) -> None:
             await desk.press("j")
             await desk.sees("http://127.0.0.1:8000", "From another machine", "ssh -N -L 3000:")
             await desk.press(key)
-            await desk.until(lambda c=copied: desk.app.clipboard.startswith(c), "copied")
+            await desk.until(partial(copied_is, copied), "copied")

@@ -9,10 +9,10 @@ import pytest
 from console.domain.happenings import Happening, Kind
 from console.domain.services import Health, ReplicaState, Role, Service
 from console.errors import Unreachable
+from screens.acting import ActsOnServices
 from screens.dialogs.base import Dialog
 from screens.overview import OverviewScreen
 from screens.service import ServiceScreen
-from screens.service_rows import Page
 from screens.widgets.lines import Later
 from tests.fakes import insight, operations, pictures
 from tests.fakes.engine import FakeEngine
@@ -193,12 +193,12 @@ async def test_of_300_replicas_only_those_in_sight_are_drawn(open_desk: OpenDesk
     async with open_desk(pictures.normal(services=crowd(300)), size=(100, 30)) as desk:
         await desk.press("right", key)
         await desk.until(lambda: key == "v" or isinstance(desk.screen, ServiceScreen), key)
-        page: Page = desk.screen._page  # type: ignore[attr-defined]
-        await desk.until(lambda: len(desk.screen._page.rows) >= 300, "all rows")  # type: ignore[attr-defined]
+        screen = desk.screen
+        assert isinstance(screen, ActsOnServices)
+        await desk.until(lambda: len(screen._page.rows) >= 300, "all rows")
 
         def drawn() -> int:
-            page = desk.screen._page  # type: ignore[attr-defined]
-            later = [line for line in page.lines if isinstance(line, Later)]
+            later = [line for line in screen._page.lines if isinstance(line, Later)]
             return sum(line._made is not None for line in later)
 
         desk.app.redraw()
@@ -206,14 +206,13 @@ async def test_of_300_replicas_only_those_in_sight_are_drawn(open_desk: OpenDesk
         assert 0 < drawn() <= 30
         await desk.press("end", "pageup", "home")
         for _ in range(290):
-            desk.screen.do_down()  # type: ignore[attr-defined]
+            screen.do_down()
         desk.app.redraw()
         await desk.pilot.pause()
-        assert desk.screen.lines.scroll_offset.y > 200
+        assert screen.lines.scroll_offset.y > 200
         desk.app.redraw()
         await desk.pilot.pause()
         assert drawn() <= 60
-        del page
 
 
 @pytest.mark.parametrize("count", [0, 1, 500])

@@ -27,6 +27,7 @@ from console.errors import Unreachable
 from console.journal.agent_lock import AgentLock, agent_alive, start_agent, stop_agent
 from console.journal.film import FilmStore
 from console.journal.picture import PictureFile
+from console.ports import Source
 from console.settings import PROJECT, Settings
 from console.sources.runtime_state import RuntimeSource
 from tests.fakes.runtime import FakeRuntime
@@ -72,7 +73,7 @@ class Setting:
         self.pictures = PictureFile(state)
         self.history = MemoryHistory()
         self.wanted = True
-        sources = [
+        sources: list[Source] = [
             RuntimeSource(self.runtime),
             FakeSource("host", lambda: HostReading(0.1, 0.2, 0.3, 2, 1, 1), 0.2),
         ]

@@ -213,11 +213,17 @@ class Bench:
         self.silencing = Silencing(self.journal, self.manager, self.clock)
         self.actor = Actor("ana", 1000)
 
-    def silence(self, snapshot: Snapshot, name: str = "DiskSpace", **more: object) -> Silence:
-        asked = {"seconds": 3600.0, "reason": "known"} | more
+    def silence(
+        self,
+        snapshot: Snapshot,
+        name: str = "DiskSpace",
+        *,
+        seconds: float = 3600.0,
+        reason: str = "known",
+    ) -> Silence:
         return self.silencing.silence(
-            snapshot, name, asked["seconds"], self.actor, asked["reason"], lambda n: n != "Nope"
-        )  # type: ignore[arg-type]
+            snapshot, name, seconds, self.actor, reason, lambda n: n != "Nope"
+        )
 
     @property
     def kept(self) -> list[tuple[str, str]]:

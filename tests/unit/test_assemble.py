@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -94,9 +95,9 @@ def probes(**results: ProbeResult) -> HealthReading:
     return HealthReading({"app-1": GOOD, "app-2": GOOD} | results)
 
 
-def seen(name: str, reading: Reading | None, *, at: datetime = NOW, **more: object) -> Observed:
+def seen(name: str, reading: Reading | None, *, at: datetime = NOW, **more: Any) -> Observed:
     observed = Observed(name, 1.0, reading=reading, begun_at=at, read_at=at)
-    return replace(observed, **more)  # type: ignore[arg-type]
+    return replace(observed, **more)
 
 
 def everything(**changed: Observed) -> dict[str, Observed]:
@@ -128,7 +129,7 @@ def picture(
     )
 
 
-def running(topology: Topology, **more: object) -> Observed:
+def running(topology: Topology, **more: Any) -> Observed:
     return seen("runtime", RuntimeReading(topology), **more)
 
 

@@ -98,7 +98,7 @@ def test_the_product_reads_a_profile_as_its_own_section_says(
 def test_a_gpu_is_used_where_containers_can(
     project: Path, given: dict[str, str], runtimes: set[str], use: str, overrides: str | None
 ) -> None:
-    host = {"Runtimes": {name: {} for name in runtimes}}
+    host: dict[str, object] = {"Runtimes": {name: {} for name in runtimes}}
     found = _with_profile(project, {"APP_ENV": "production", **given}, host, lambda _: None)
     assert (found["USE_GPU"], found.get("COMPOSE_OVERRIDES")) == (use, overrides)
     assert (found["APP_ENV"], found["API_WORKERS"]) == ("production", "8")

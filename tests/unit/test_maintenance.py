@@ -98,7 +98,9 @@ def test_an_application_that_does_not_run_has_no_request_under_way(bench: Bench)
     bench.stack.page_since = bench.clock.now()
     bench.stack.in_flight = None
     drain, look_at = plan.steps[1], bench.runner()._stepper.look_at
-    first, *others = [r.name for r in bench.stack.snapshot().service("app").replicas]
+    app = bench.stack.snapshot().service("app")
+    assert app is not None
+    first, *others = [r.name for r in app.replicas]
     for name in others:
         bench.stack.remove_replica(name, 1)
     assert look_at(drain, bench.stack.snapshot()).holds is None

@@ -30,7 +30,7 @@ assert met == [OperationalError] * 8, met
 """
 
 
-def test_first_messages_of_several_threads_all_reach_the_broker():
+def test_first_messages_of_several_threads_all_reach_the_broker() -> None:
     """Celery's package replaces itself while it is imported; nobody may see it half made."""
     for _ in range(3):
         tried = subprocess.run(

@@ -94,8 +94,8 @@ def fits(value: Any, schema: dict[str, Any], kinds: dict[str, Any]) -> bool:
         return any(fits(value, choice, kinds) for choice in schema["anyOf"])
     if "$ref" in schema:
         return fits(value, kinds[schema["$ref"].rpartition("/")[2]], kinds)
-    types = {"object": dict, "array": list, "string": str, "null": type(None)}
-    types |= {"integer": int, "number": (int, float), "boolean": bool}  # type: ignore[dict-item]
+    types: dict[str, type | tuple[type, ...]] = {"object": dict, "array": list, "string": str}
+    types |= {"integer": int, "number": (int, float), "boolean": bool, "null": type(None)}
     if not isinstance(value, types[schema["type"]]):
         return False
     if not isinstance(value, dict):

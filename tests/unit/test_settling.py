@@ -20,7 +20,7 @@ from tests.fakes.journal import FakeJournal
 from tests.unit.test_advice import picture, queue, worker
 
 POLICY = Policy(settle_minutes=5, maintenance=MaintenancePolicy(watch_minutes=30))
-BEFORE = {
+BEFORE: dict[str, float | None] = {
     "replicas": 1.0, "queue_depth": 120.0, "wait_seconds": 48.0, "cpu_ratio": 0.91,
 }  # fmt: skip
 
