@@ -31,7 +31,6 @@ from pydantic_settings import (
 
 from backend.contracts import tasks
 
-ENVIRONMENTS = ("dev", "staging", "prod")
 _ALIASES = {"development": "dev", "production": "prod"}
 _PACKAGED_FILE = Path(__file__).with_name("settings.yaml")
 _SECRET_KEY_MIN_LENGTH = 32

@@ -55,11 +55,8 @@ PRIORITY_STEPS = (0, 3, 6, 9)
 PRIORITY_SEPARATOR = "\x06\x16"
 DEFAULT_PRIORITY = 3
 
-TASK_DEADLINE_SECONDS = MappingProxyType({Queue.LLM: 120, Queue.RL: 180})
-"""Longest a worker may hold one message; a longer optimisation goes in segments."""
-
 VISIBILITY_TIMEOUT_SECONDS = MappingProxyType({Queue.LLM: 180, Queue.RL: 300})
-"""After this an unacknowledged message is delivered again, so it exceeds the deadline."""
+"""After this an unacknowledged message is delivered again; workers renew a shorter lease."""
 
 RESULT_EXPIRES_SECONDS = 3600
 

@@ -1,9 +1,9 @@
-"""Incidents: severity, status and the clock against the response target."""
+"""Incidents as a snapshot carries them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 
 
@@ -14,15 +14,6 @@ class Severity(StrEnum):
     P1 = "P1"
     P2 = "P2"
     P3 = "P3"
-
-
-#: Time until somebody must have acknowledged, by severity.
-RESPONSE_TARGET: dict[Severity, timedelta] = {
-    Severity.P0: timedelta(0),
-    Severity.P1: timedelta(minutes=15),
-    Severity.P2: timedelta(hours=4),
-    Severity.P3: timedelta(days=2),
-}
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,29 +1,16 @@
-"""
-The agent's lock: held means that a resident agent lives, whatever any file says.
-
-Also how an agent is started and ended, because both are about this lock.
-"""
+"""The agent's lock: held means that a resident agent lives, whatever any file says."""
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import os
-import signal
-import subprocess
-import sys
-import threading
 import time
 from pathlib import Path
 
-from console.errors import Unreachable
-from console.modes import make_directory, open_file
-from console.settings import PROJECT, Settings
+from console.modes import open_file
 
 #: Who asks whether the lock is held takes it for an instant; a taker tries this long.
 TAKE_SECONDS = 0.3
-START_SECONDS = 5.0
-STOP_SECONDS = 8.0
 _POLL_SECONDS = 0.02
 
 
@@ -58,7 +45,7 @@ class AgentLock:
                 os.close(descriptor)
                 return False
             os.ftruncate(descriptor, 0)
-            os.pwrite(descriptor, f"{os.getpid()} {_start_ticks(os.getpid())}\n".encode(), 0)
+            os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
             self._descriptor = descriptor
             return True
 
@@ -93,93 +80,3 @@ def agent_alive(state: Path) -> bool:
     finally:
         os.close(descriptor)
     return False
-
-
-def agent_command(settings: Settings) -> list[str]:
-    """Return the command line of the agent."""
-    command = [sys.executable, "-m", "console.agent", "--state", str(settings.state)]
-    return command if settings.file is None else [*command, "--file", str(settings.file)]
-
-
-def start_agent(settings: Settings) -> None:
-    """
-    Start a detached agent unless one lives; it outlives whoever started it.
-
-    Raises:
-        Unreachable: If no agent holds the lock after five seconds.
-    """
-    if agent_alive(settings.state):
-        return
-    make_directory(settings.state)
-    log = open_file(settings.state / "agent.log", os.O_WRONLY | os.O_APPEND)
-    try:
-        process = subprocess.Popen(
-            agent_command(settings),
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            cwd=PROJECT,
-            env=os.environ | {"APP_ENV": settings.environment},
-            start_new_session=True,
-        )
-    finally:
-        os.close(log)
-    # Reaps it should it end before us; it is no child in any other sense.
-    threading.Thread(target=process.wait, name="agent-reaper", daemon=True).start()
-    deadline = time.monotonic() + START_SECONDS
-    while not agent_alive(settings.state):
-        if time.monotonic() > deadline or (process.poll() or 0) != 0:
-            raise Unreachable(
-                "the agent did not start",
-                unchanged="the stack runs on without it",
-                remedy=f"look into {settings.state / 'agent.log'}",
-            )
-        time.sleep(_POLL_SECONDS)
-
-
-def stop_agent(settings: Settings) -> bool:
-    """
-    End the agent, if there is one; returns once its lock is free.
-
-    Returns:
-        Whether there was one.
-
-    Raises:
-        Unreachable: If it cannot be ended.
-    """
-    told: set[signal.Signals] = set()
-    begun = time.monotonic()
-    while agent_alive(settings.state):
-        waited = time.monotonic() - begun
-        wanted = signal.SIGTERM if waited < STOP_SECONDS / 2 else signal.SIGKILL
-        if wanted not in told and (pid := _holder(settings.state)) is not None:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, wanted)
-            told.add(wanted)
-        if waited > STOP_SECONDS:
-            raise Unreachable(
-                "the agent does not end",
-                remedy=f"see who holds {lock_path(settings.state)}: fuser FILE",
-            )
-        time.sleep(_POLL_SECONDS)
-    return bool(told)
-
-
-def _holder(state: Path) -> int | None:
-    """Return the agent's pid; None unless that very process still lives."""
-    try:
-        pid_text, ticks = lock_path(state).read_text(encoding="ascii").split()
-        pid = int(pid_text)
-    except (OSError, ValueError):
-        return None
-    return pid if _start_ticks(pid) == ticks else None
-
-
-def _start_ticks(pid: int) -> str | None:
-    """Return when a process started, in clock ticks since boot: a pid alone is reused."""
-    try:
-        text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return None
-    # The name stands in parentheses and may contain anything; count behind it.
-    return text.rpartition(")")[2].split()[19]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import signal
 import subprocess
 import sys
@@ -19,13 +18,11 @@ from console.agent import Agent
 from console.clock import SystemClock
 from console.collector import Collector
 from console.domain.happenings import Happening, Kind
-from console.domain.policy import RewindPolicy
 from console.domain.readings import HostReading
 from console.domain.services import Health
 from console.domain.snapshot import AgentState, Snapshot
 from console.errors import Unreachable
-from console.journal.agent_lock import AgentLock, agent_alive, start_agent, stop_agent
-from console.journal.film import FilmStore
+from console.journal.agent_lock import agent_alive
 from console.journal.picture import PictureFile
 from console.ports import Source
 from console.settings import PROJECT, Settings
@@ -205,123 +202,61 @@ def test_it_ends_when_it_is_no_longer_wanted(setting: Setting) -> None:
 class TestProcess:
     """The real process on a state that has no stack."""
 
-    @pytest.fixture
-    def state(self, tmp_path: Path) -> Iterator[Path]:
-        yield tmp_path
-        stop_agent(Settings(project=tmp_path, state=tmp_path))
+    @contextmanager
+    def run(self, state: Path, *more: str) -> Iterator[subprocess.Popen[bytes]]:
+        command = [sys.executable, "-m", "console.agent", "--state", str(state), *more]
+        with subprocess.Popen(command, cwd=PROJECT) as process:
+            try:
+                yield process
+            finally:
+                process.kill()
 
-    def run(self, state: Path) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(
-            [sys.executable, "-m", "console.agent", "--state", str(state)], cwd=PROJECT
-        )
+    def test_a_second_one_goes_at_once_and_the_first_stays(self, tmp_path: Path) -> None:
+        with self.run(tmp_path) as first:
+            wait_until(lambda: agent_alive(tmp_path), 30)
+            with self.run(tmp_path) as second:
+                assert second.wait(30) == 0
 
-    def test_it_starts_detached_and_a_second_one_goes_at_once(self, state: Path) -> None:
-        settings = Settings(project=state, state=state)
-        start_agent(settings)
-        pid = int((state / "agent.lock").read_text().split()[0])
+            assert (tmp_path / "agent.lock").read_text() == f"{first.pid}\n"
+            wait_until(lambda: PictureFile(tmp_path).read(), 30)
+            snapshot = PictureFile(tmp_path).read()
+            assert snapshot is not None
+            assert snapshot.agent is AgentState.RUNNING
+            first.terminate()
+            assert first.wait(30) == 0
+        assert not agent_alive(tmp_path)
+        assert "agent ends" in (tmp_path / "agent.log").read_text()
 
-        start_agent(settings)
-        with self.run(state) as second:
-            code = second.wait(10)
-
-        assert code == 0
-        assert int((state / "agent.lock").read_text().split()[0]) == pid
-        assert os.getsid(pid) == pid
-        wait_until(lambda: PictureFile(state).read(), 10)
-        snapshot = PictureFile(state).read()
-        assert snapshot is not None
-        assert snapshot.agent is AgentState.RUNNING
-        assert stop_agent(settings)
-        assert not agent_alive(state)
-        assert not stop_agent(settings)
-        assert "agent ends" in (state / "agent.log").read_text()
-
-    def test_hanging_up_does_not_end_it_but_asking_does(self, state: Path) -> None:
-        with self.run(state) as process:
-            wait_until(lambda: PictureFile(state).read(), 15)
+    def test_hanging_up_does_not_end_it_but_asking_does(self, tmp_path: Path) -> None:
+        with self.run(tmp_path) as process:
+            wait_until(lambda: PictureFile(tmp_path).read(), 15)
             process.send_signal(signal.SIGHUP)
-            taken = PictureFile(state).read()
-            wait_until(lambda: PictureFile(state).read() != taken, 20)
+            taken = PictureFile(tmp_path).read()
+            wait_until(lambda: PictureFile(tmp_path).read() != taken, 20)
             process.send_signal(signal.SIGTERM)
 
             assert process.wait(10) == 0
 
-    def test_it_ends_when_its_state_is_deleted(self, state: Path) -> None:
-        with self.run(state) as process:
-            wait_until(lambda: agent_alive(state), 15)
-            (state / "agent.lock").unlink()
+    def test_it_ends_when_its_state_is_deleted(self, tmp_path: Path) -> None:
+        with self.run(tmp_path) as process:
+            wait_until(lambda: agent_alive(tmp_path), 15)
+            (tmp_path / "agent.lock").unlink()
 
             assert process.wait(15) == 0
 
-    def test_it_ends_to_begin_anew_when_its_policy_says_something_else(self, state: Path) -> None:
-        policy = state / "console.yaml"
-        (state / "compose.yaml").write_text("services: {}\n")
-        (state / "runtime").write_text("embedded\n")
+    def test_it_ends_to_begin_anew_when_its_policy_says_something_else(
+        self, tmp_path: Path
+    ) -> None:
+        policy = tmp_path / "console.yaml"
+        (tmp_path / "compose.yaml").write_text("services: {}\n")
+        (tmp_path / "runtime").write_text("embedded\n")
         policy.write_text("settle_minutes: 5\n")
-        with subprocess.Popen(
-            [*(sys.executable, "-m", "console.agent", "--state", str(state)),
-             *("--file", str(state / "compose.yaml"))],
-            cwd=PROJECT,
-        ) as process:  # fmt: skip
-            wait_until(lambda: PictureFile(state).read(), 30)
+        with self.run(tmp_path, "--file", str(tmp_path / "compose.yaml")) as process:
+            wait_until(lambda: PictureFile(tmp_path).read(), 30)
             policy.write_text("settle_minutes: wrong\n")
-            wait_until(lambda: "cannot be used" in (state / "agent.log").read_text(), 30)
+            wait_until(lambda: "cannot be used" in (tmp_path / "agent.log").read_text(), 30)
             assert process.poll() is None
             policy.write_text("settle_minutes: 7\n")
 
             assert process.wait(30) == 0
-        assert "begins anew" in (state / "agent.log").read_text()
-
-    def test_one_that_does_not_listen_is_killed(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr("console.journal.agent_lock.STOP_SECONDS", 2.0)
-        code = (
-            "import pathlib, signal, sys, time;"
-            "from console.journal.agent_lock import AgentLock;"
-            "signal.signal(signal.SIGTERM, signal.SIG_IGN);"
-            "assert AgentLock(pathlib.Path(sys.argv[1])).take(); time.sleep(60)"
-        )
-        with subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], cwd=PROJECT) as process:
-            wait_until(lambda: agent_alive(tmp_path), 10)
-
-            assert stop_agent(Settings(project=tmp_path, state=tmp_path))
-            assert process.wait(5) == -signal.SIGKILL
-
-    def test_a_lock_file_that_names_a_stranger_gets_nobody_killed(self, tmp_path: Path) -> None:
-        lock = AgentLock(tmp_path)
-        assert lock.take()
-        with subprocess.Popen(["sleep", "30"]) as stranger:
-            lock.path.write_text(f"{stranger.pid} 1\n")
-            stopping = threading.Thread(
-                target=lambda: stop_agent(Settings(project=tmp_path, state=tmp_path))
-            )
-            stopping.start()
-            lock.release()
-            stopping.join(10)
-
-            assert stranger.poll() is None
-            stranger.kill()
-
-
-def test_it_keeps_a_film_in_its_rhythm_and_when_something_happens(tmp_path: Path) -> None:
-    setting = Setting(tmp_path)
-    film = FilmStore(tmp_path, SystemClock(), RewindPolicy())
-    agent = setting.agent
-    agent._film, agent._film_seconds = film, 3600.0  # never by the clock alone
-
-    def kept(moment: datetime | None = None) -> Snapshot | None:
-        try:
-            frame = film.frame(moment or datetime.now(UTC))
-        except Unreachable:
-            return None
-        return frame.snapshot if frame else None
-
-    with setting.at_work():
-        wait_until(kept, 10)
-        before = datetime.now(UTC)
-        setting.runtime.crash("worker-rl-1")
-        wait_until(lambda: health(kept(), "worker-rl-1") is Health.UNHEALTHY, 10)
-
-    assert health(kept(before), "worker-rl-1") not in {None, Health.UNHEALTHY}
-    film.close()
+        assert "begins anew" in (tmp_path / "agent.log").read_text()

@@ -104,13 +104,13 @@ LIMITS = MappingProxyType(
         )
     }
 )
-"""Every limit by its id."""
+"""
+Every limit by its id.
 
-BY_SPECIFICATION = frozenset({"limonene", "linalool", "musk-ketone"})
-"""Restricted by purity of the material, not by a share of the product."""
-
-WITHOUT_STANDARD = frozenset({"hedione", "galaxolide", "ethylene-brassylate"})
-"""Known to have no standard; others may simply not have been looked up."""
+Not here, because the standard asks for a purity of the material and not for a share of
+the product: limonene, linalool, musk-ketone.  Known to have no standard: hedione,
+galaxolide, ethylene-brassylate; others may simply not have been looked up.
+"""
 
 PROHIBITED = MappingProxyType(
     {

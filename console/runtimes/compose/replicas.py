@@ -24,7 +24,6 @@ from console.runtimes.compose.model import Model, ServiceModel
 from console.runtimes.compose.project import ComposeProject
 
 HASH_LABEL = "com.docker.compose.config-hash"
-IMAGE_LABEL = "com.docker.compose.image"
 REPLACED_LABEL = "com.docker.compose.replace"
 OPERATION_LABEL = "console.operation"
 RELEASE_LABEL = "console.release"
