@@ -483,7 +483,8 @@ def test_replicas_of_a_shared_socket_are_replaced_without_losing_a_request(
         ending, statuses, failures = threading.Event(), [], []
 
         def keep_asking() -> None:
-            with httpx.Client(base_url=address, headers={"X-API-Key": key}) as client:
+            headers = {"X-API-Key": key}
+            with httpx.Client(base_url=address, headers=headers, timeout=60) as client:
                 while not ending.is_set():
                     try:
                         statuses.append(client.get("/v1/ingredients").status_code)
