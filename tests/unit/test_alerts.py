@@ -6,6 +6,7 @@ import re
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -151,8 +152,10 @@ class TestSchedule:
     ) -> None:
         limit = Policy().alerts[name].threshold
         (rule,) = (rule for rule in rules_of_prometheus() if rule["alert"] == name)
-        quiet = Figures(replace(Metrics(), **{field: limit}), (), ())
-        loud = Figures(replace(Metrics(), **{field: limit + 1}), (), ())
+        at_limit: dict[str, Any] = {field: limit}
+        above: dict[str, Any] = {field: limit + 1}
+        quiet = Figures(replace(Metrics(), **at_limit), (), ())
+        loud = Figures(replace(Metrics(), **above), (), ())
 
         assert rule["expr"].endswith(f"[5m])) > {limit:g}")
         assert [a.name for a in evaluate(quiet, Policy(), (), NOW)] == []
