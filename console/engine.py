@@ -13,13 +13,14 @@ from datetime import datetime, timedelta
 
 from console.collector import Collector
 from console.domain.alerting import RULES
-from console.domain.alerts import Silence
+from console.domain.alerts import Delivery, Silence
 from console.domain.lifecycle import ACTIVE, busy_with
 from console.domain.operations import Actor, Change, Operation, OperationState
 from console.domain.plans import Json, Plan
 from console.domain.snapshot import AgentState, Snapshot
 from console.duties.autoscale import turn
 from console.errors import Interrupted, ReadOnly, Refused, UsageError
+from console.operations.delivering import DeliveryTest
 from console.operations.lock import OperationLock
 from console.operations.request import PlanRequest
 from console.operations.silencing import Silencing
@@ -100,6 +101,7 @@ class Engine(Reader):
         self._planners = planners
         self._launch_runner = launch_runner
         self._silencing = Silencing(journal, alerting, clock)
+        self._delivery = DeliveryTest(journal, alerting, clock)
 
     # Whether one may ---------------------------------------------------------
 

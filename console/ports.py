@@ -326,7 +326,7 @@ class Monitoring(Protocol):
 
 
 class Alerting(Protocol):
-    """An Alertmanager that is told of silences."""
+    """An Alertmanager that is told of silences, and asked whether it reaches anybody."""
 
     def silence(self, address: str, silence: Silence) -> str:
         """
@@ -338,3 +338,12 @@ class Alerting(Protocol):
 
     def unsilence(self, address: str, silence_id: str) -> None:
         """End a silence in the Alertmanager, if it knows it; raises as :meth:`silence`."""
+
+    def receivers(self, address: str) -> tuple[str, ...]:
+        """Return the kinds of its receivers (``webhook``, ``slack``, ``pagerduty``); may raise."""
+
+    def attempts(self, address: str) -> dict[str, tuple[float, float]]:
+        """Return by kind how often it tried to send since its start, and how often in vain."""
+
+    def raise_test(self, address: str, name: str, begin: datetime, end: datetime) -> None:
+        """Give it an alert that is nobody's, called *name*, which ends at *end*."""

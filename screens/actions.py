@@ -197,6 +197,7 @@ ACTIONS: tuple[Action, ...] = (
               hint=11, hint_label="silence"),
     _changing("unsilence", "u", "u", "be told of it again", "Alerts", _ALERTS, hint=12,
               hint_label="unsilence"),
+    _changing("test_alerts", "", "", "alerts: send a test to every receiver", "Stack"),
     Action("show_operation", "enter", "enter", "open this operation", "Operations",
            ("operations", "audit"), hint=10, hint_label="open"),
     Action("audit", "tab", "tab", "audit: every change, and whether the record is whole",

@@ -27,6 +27,16 @@ class Operates:
     def _app(self) -> ConsoleApp:
         return cast("ConsoleApp", self)
 
+    def do_test_alerts(self) -> None:
+        """Send a test to every receiver of alerts."""
+        from screens.dialogs.delivery import DeliveryDialog
+
+        def answered(answer: object) -> None:
+            if isinstance(answer, RequestDone):
+                self._app.say(answer.words)
+
+        self._app.push_screen(DeliveryDialog(), answered)
+
     def propose(self, dialog: PlanDialog, begun: Callable[[], None] = lambda: None) -> None:
         """
         Ask for a change with *dialog* and follow it live when it was confirmed.

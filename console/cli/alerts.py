@@ -12,6 +12,7 @@ from console.cli.status import part, show
 from console.cli.status_lines import alert_lines
 from console.domain.alerts import silence_of
 from console.domain.duration import parse_duration
+from console.domain.plans import Json
 from console.domain.runbook import LineKind, Section
 from console.domain.snapshot import Snapshot
 from console.domain.text import plain_text
@@ -20,7 +21,7 @@ from console.journal.picture import to_json
 
 
 def register(commands: Commands) -> None:
-    """Add ``alerts [show|silence|unsilence]``."""
+    """Add ``alerts [show|silence|unsilence|test]``."""
     command = add_command(commands, "alerts", "what fires, since when, which procedure")
     command.set_defaults(run=run_alerts)
     actions: Commands = command.add_subparsers(metavar="ACTION")
@@ -34,6 +35,9 @@ def register(commands: Commands) -> None:
     )
     add_changing(silence)
     silence.set_defaults(run=run_silence)
+    test = add_command(actions, "test", "send a test to every receiver of alerts")
+    add_changing(test)
+    test.set_defaults(run=run_test)
     ended = add_command(actions, "unsilence", "tell of it again")
     ended.add_argument("alert", metavar="NAME")
     add_changing(ended)
@@ -150,20 +154,54 @@ def _unsilence(call: Invocation) -> int:
     return 0
 
 
-def _end(call: Invocation, verb: str, message: str) -> None:
+def run_test(call: Invocation) -> int:
+    """Send a test to every receiver; 1 if one did not take it."""
+    return reporting_end(call, "test-alerts", lambda: _test(call))
+
+
+def _test(call: Invocation) -> int:
+    if call.args.dry_run:
+        _end(call, "test-alerts", "would be: send a test to every receiver of alerts")
+        return 0
+    require_words(call)
+    engine = call.engine()
+    try:
+        engine.require_write()
+        confirm(call, "send a test to every receiver of alerts, which may wake somebody")
+        found = engine.test_alerts(call.args.reason)
+    finally:
+        engine.close()
+    missed = [delivery for delivery in found if not delivery.taken]
     if not call.json:
-        print(message)
+        for delivery in found:
+            print(f"{plain_text(delivery.receiver, 40):12} {delivery.words}")
+    message = f"{len(found) - len(missed)} of {len(found)} receivers took the test"
+    remedy = "fragrance logs alertmanager --tail 20" if missed else ""
+    told = [
+        {"receiver": d.receiver, "taken": d.taken, "attempts": d.attempts, "failed": d.failed}
+        for d in found
+    ]
+    _end(call, "test-alerts", message, remedy, receivers=told)
+    return 1 if missed else 0
+
+
+def _end(
+    call: Invocation, verb: str, message: str, remedy: str = "", **more: list[dict[str, Json]]
+) -> None:
+    if not call.json:
+        print(f"{message}; {remedy}" if remedy else message)
         return
     print_json(
         {
             "event": "end",
             "operation_id": None,
             "verb": verb,
-            "outcome": "done",
-            "exit_code": 0,
+            "outcome": "failed" if remedy else "done",
+            "exit_code": 1 if remedy else 0,
             "seconds": 0.0,
-            "verified": True,
+            "verified": not remedy,
             "message": message,
-            "remedy": "",
+            "remedy": remedy,
+            **more,
         }
     )

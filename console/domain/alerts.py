@@ -82,6 +82,36 @@ class Silence:
         return self.alert == alert.name and not self.matches and self.since <= now < self.until
 
 
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """
+    What became of a test at the receivers of one kind.
+
+    Args:
+        receiver: ``webhook``, ``slack``, ``pagerduty``.
+        attempts: How often it was sent meanwhile.
+        failed: How many of these were in vain.
+    """
+
+    receiver: str
+    attempts: float
+    failed: float
+
+    @property
+    def taken(self) -> bool:
+        """Whether something sent meanwhile was taken."""
+        return self.attempts > self.failed
+
+    @property
+    def words(self) -> str:
+        """What became of it."""
+        if self.taken:
+            return "took it"
+        if self.attempts:
+            return f"did not take it, tried {self.attempts:g} times"
+        return "nothing was sent to it in time"
+
+
 def silence_of(alert: Alert, silences: Iterable[Silence], now: datetime) -> Silence | None:
     """Return the silence of *alert* that lasts longest, None where somebody is told of it."""
     covering = [silence for silence in silences if silence.covers(alert, now)]

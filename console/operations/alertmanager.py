@@ -1,14 +1,15 @@
 """
-Silences in the stack's Alertmanager, by its API version 2.
+The stack's Alertmanager, by its API version 2: silences, and whether it reaches anybody.
 
-The one thing that the console writes there.  A silence that is not confirmed was not
-made: the error says so, and nothing is recorded.
+Silences and an alert that is only a test are all the console writes there.  A silence
+that is not confirmed was not made: the error says so, and nothing is recorded.
 """
 
 from __future__ import annotations
 
 import json
 import re
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from console.domain.alerts import Silence
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
     import httpx
 
 TIMEOUT_SECONDS = 5.0
+_ATTEMPTS = re.compile(
+    r"^alertmanager_notification_requests(_failed)?_total\{(.*)\} (\S+)$", re.MULTILINE
+)
+_KIND = re.compile(r'integration="([^"]*)"')
 
 
 class Alertmanager:
@@ -57,6 +62,58 @@ class Alertmanager:
             return  # nothing that an Alertmanager has named
         self._send(address, "DELETE", f"/api/v2/silence/{silence_id}", None, missing=True)
 
+    def receivers(self, address: str) -> tuple[str, ...]:
+        """Return the kinds of its receivers; see :class:`console.ports.Alerting`."""
+        import yaml
+
+        answer = self._ask(address, "/api/v2/status")
+        try:
+            configuration = yaml.safe_load(json.loads(answer)["config"]["original"])
+            kinds = {
+                plain_text(key.removesuffix("_configs"), 40)
+                for receiver in configuration["receivers"]
+                for key, value in receiver.items()
+                if key.endswith("_configs") and value
+            }
+        except (ValueError, KeyError, TypeError, AttributeError, yaml.YAMLError) as error:
+            raise _silent(address, "it does not answer like an Alertmanager") from error
+        return tuple(sorted(kinds))
+
+    def attempts(self, address: str) -> dict[str, tuple[float, float]]:
+        """Return how often it tried to send; see :class:`console.ports.Alerting`."""
+        found: dict[str, tuple[float, float]] = {}
+        for failed, labels, value in _ATTEMPTS.findall(self._ask(address, "/metrics")):
+            kind = _KIND.search(labels)
+            if kind is not None:
+                tried, vain = found.get(kind[1], (0.0, 0.0))
+                more = float(value)
+                found[kind[1]] = (tried, vain + more) if failed else (tried + more, vain)
+        return found
+
+    def raise_test(self, address: str, name: str, begin: datetime, end: datetime) -> None:
+        """Give it an alert that is nobody's; see :class:`console.ports.Alerting`."""
+        alert = {
+            "labels": {"alertname": "DeliveryTest", "severity": "critical", "service": name},
+            "annotations": {
+                "summary": "Nothing is wrong: somebody tries whether alerts arrive here.",
+                "runbook": "RUNBOOK.md#alertdeliveryfailing",
+            },
+            "startsAt": begin.isoformat(),
+            "endsAt": end.isoformat(),
+        }
+        self._send(address, "POST", "/api/v2/alerts", [alert])
+
+    def _ask(self, address: str, path: str) -> str:
+        import httpx
+
+        try:
+            answer = httpx.get(address + path, timeout=TIMEOUT_SECONDS, trust_env=False)
+        except httpx.HTTPError as error:
+            raise _silent(address, type(error).__name__) from error
+        if answer.status_code != 200:
+            raise _silent(address, f"answers {answer.status_code}")
+        return answer.text
+
     def _send(
         self, address: str, method: str, path: str, body: Json, *, missing: bool = False
     ) -> httpx.Response:
@@ -83,5 +140,13 @@ def _unreachable(address: str, why: str) -> Unreachable:
     return Unreachable(
         f"the Alertmanager at {address} did not take it: {why}",
         unchanged="nothing was silenced, and none was ended",
+        remedy="fragrance logs alertmanager --tail 20",
+    )
+
+
+def _silent(address: str, why: str) -> Unreachable:
+    return Unreachable(
+        f"the Alertmanager at {address} cannot be asked: {why}",
+        unchanged="nothing was sent",
         remedy="fragrance logs alertmanager --tail 20",
     )

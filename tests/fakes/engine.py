@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from console.domain.alerts import PROMETHEUS, Silence
+from console.domain.alerts import PROMETHEUS, Delivery, Silence
 from console.domain.audit import AuditVerdict
 from console.domain.description import ServiceDescription
 from console.domain.happenings import Happening, concerning, merged
@@ -275,6 +275,13 @@ class FakeEngine:
         self.asked.append(("silence", alert, seconds, reason))
         now = self.clock.now()
         return Silence(alert, now + timedelta(seconds=seconds), "ana", reason, now)
+
+    def test_alerts(self, reason: str = "") -> tuple[Delivery, ...]:
+        self._require_write()
+        if self.refusal is not None:
+            raise self.refusal
+        self.asked.append(("test_alerts", reason))
+        return (Delivery("slack", 1, 0), Delivery("webhook", 3, 3))
 
     def unsilence(self, alert: str, reason: str = "") -> list[Silence]:
         self._require_write()

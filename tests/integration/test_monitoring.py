@@ -10,6 +10,7 @@ import threading
 import time
 import uuid
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler
 from typing import Any
@@ -17,16 +18,22 @@ from typing import Any
 import httpx
 import pytest
 
-from console.domain.alerts import AlertSeverity, AlertState, Silence
+from console.clock import SystemClock
+from console.domain.alerts import AlertSeverity, AlertState, Delivery, Silence
 from console.domain.measures import measures_of
+from console.domain.operations import Actor
 from console.domain.policy import Policy
 from console.domain.readings import MonitoringReading
 from console.errors import UsageError
 from console.operations.alertmanager import Alertmanager
+from console.operations.delivering import DeliveryTest
 from console.sources.prometheus import PrometheusClient
 from tests.compose_stack import ComposeStack
+from tests.fakes.clock import FakeClock
+from tests.fakes.journal import FakeJournal
 from tests.monitoring import queries
 from tests.servers import wait_until
+from tests.unit.test_assemble import picture
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(900)]
 
@@ -251,16 +258,25 @@ def test_a_silence_made_here_is_one_of_the_alertmanager_until_it_is_ended(
 def test_an_exporter_that_ends_is_told_to_the_receiver(monitoring: Monitoring) -> None:
     with _receiver() as (port, received):
         gateway = _gateway(monitoring.stack)
-        with _webhook(monitoring.stack, f"http://{gateway}:{port}/alerts?token=not-to-be-seen"):
+        with _receivers(monitoring.stack, f"http://{gateway}:{port}"):
+            tested = _test_of_delivery(monitoring)
+            told_of_test = [each for each in received if "DeliveryTest" in json.dumps(each)]
+            received.clear()
             monitoring.stack.compose("stop", "redis-exporter")
             try:
-                wait_until(lambda: received, 180, "the receiver is told")
+                wait_until(lambda: _told_by_webhook(received), 180, "the receiver is told")
                 seen = _read(monitoring)
             finally:
                 monitoring.stack.compose("up", "--detach", "--wait", "--no-deps", "redis-exporter")
-    alert = next(each for each in received[0]["alerts"])
+    message = _told_by_webhook(received)[0]
+    (alert,) = message["alerts"]
 
-    assert received[0]["status"] == "firing"
+    assert [(d.receiver, d.taken) for d in tested] == [
+        ("pagerduty", True), ("slack", True), ("webhook", True),
+    ]  # fmt: skip
+    assert {"attachments", "routing_key", "alerts"} <= {k for told in told_of_test for k in told}
+    assert "a-routing-key" in {told.get("routing_key") for told in told_of_test}
+    assert message["status"] == "firing"
     assert alert["labels"] == {
         "alertname": "TargetDown", "job": "redis-exporter", "service": "redis-exporter",
         "severity": "critical",
@@ -277,6 +293,23 @@ def test_an_exporter_that_ends_is_told_to_the_receiver(monitoring: Monitoring) -
     down = next(target for target in seen.targets if target.job == "redis-exporter")
     assert down.up is False
     assert down.error
+
+
+def _told_by_webhook(received: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the messages of the webhook about the exporter, without what ends the test."""
+    return [
+        each
+        for each in received
+        if "alerts" in each and each["groupLabels"]["alertname"] == "TargetDown"
+    ]
+
+
+def _test_of_delivery(monitoring: Monitoring) -> tuple[Delivery, ...]:
+    now = datetime.now(UTC)
+    snapshot = replace(picture(), endpoints={"alertmanager": monitoring.alertmanager_address})
+    clock = SystemClock()
+    journal = FakeJournal(FakeClock(now))
+    return DeliveryTest(journal, Alertmanager(), clock).send(snapshot, Actor("ana", 1000), "try")
 
 
 def test_no_secret_is_in_an_environment_or_a_command_line(monitoring: Monitoring) -> None:
@@ -356,18 +389,26 @@ def _gateway(stack: ComposeStack) -> str:
 
 
 @contextlib.contextmanager
-def _webhook(stack: ComposeStack, url: str) -> Iterator[None]:
-    """Give the Alertmanager an address while the block runs."""
-    secret = stack.directory / "secrets" / "alert_webhook_url"
+def _receivers(stack: ComposeStack, address: str) -> Iterator[None]:
+    """Give the Alertmanager a receiver of each kind while the block runs."""
+    given = {
+        "alert_webhook_url": f"{address}/alerts?token=not-to-be-seen",
+        "alert_slack_url": f"{address}/slack?token=not-to-be-seen",
+        "alert_pagerduty_key": "a-routing-key",
+    }
     restart = ("up", "--detach", "--wait", "--no-deps", "--force-recreate", "alertmanager")
-    secret.chmod(0o644)
-    secret.write_text(url)
+    for name, text in given.items():
+        secret = stack.directory / "secrets" / name
+        secret.chmod(0o644)
+        secret.write_text(text)
     try:
-        stack.compose(*restart)
+        stack.compose(*restart, environment={"ALERT_PAGERDUTY_URL": f"{address}/pagerduty"})
         yield
     finally:
-        secret.write_text("")
-        secret.chmod(0o444)
+        for name in given:
+            secret = stack.directory / "secrets" / name
+            secret.write_text("")
+            secret.chmod(0o444)
         stack.compose(*restart)
 
 
@@ -380,8 +421,11 @@ def _receiver() -> Iterator[tuple[int, list[dict[str, Any]]]]:
         def do_POST(self) -> None:
             length = int(self.headers["Content-Length"])
             received.append(json.loads(self.rfile.read(length)))
-            self.send_response(200)
+            # PagerDuty accepts; the others say that it is well.
+            self.send_response(202 if self.path.startswith("/pagerduty") else 200)
+            self.send_header("Content-Length", "2")
             self.end_headers()
+            self.wfile.write(b"{}" if self.path.startswith("/pagerduty") else b"ok")
 
         def log_message(self, format: str, *args: object) -> None:
             """Say nothing."""

@@ -132,3 +132,13 @@ async def test_a_narrow_and_a_huge_terminal_are_drawn(open_desk: OpenDesk) -> No
             await desk.sees("Figures")
             await desk.press("a")
             await desk.sees("No alert")
+
+
+async def test_a_test_is_sent_to_every_receiver_by_its_name(open_desk: OpenDesk) -> None:
+    async with open_desk(pictures.normal()) as desk:
+        desk.app.act("test_alerts")  # as the palette does
+        await desk.dialog()
+        await desk.sees("Send a test to every receiver", "only a test")
+        await desk.press("y")
+        await desk.until(lambda: desk.asked("test_alerts"), "the test")
+        await desk.until(lambda: "slack took it; webhook did not take it" in desk.footer, "who")

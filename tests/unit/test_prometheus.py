@@ -253,6 +253,23 @@ class TestAlertmanager:
             Alertmanager().silence(server.address, self.SILENCE)
         assert "nothing was silenced" in refusal.value.unchanged
 
+    def test_receivers_and_attempts_to_send_are_told(self, server: Server) -> None:
+        original = "receivers:\n- name: a\n  slack_configs: [{channel: x}]\n  webhook_configs: []\n"
+        server.says("/api/v2/status", {"config": {"original": original}})
+        lines = (
+            'alertmanager_notification_requests_total{integration="slack",receiver="a"} 3',
+            'alertmanager_notification_requests_failed_total{integration="slack",receiver="a"} 2',
+            'alertmanager_notification_requests_total{integration="slack",receiver="b"} 4',
+        )
+        server.says("/metrics", "\n".join(lines).encode())
+
+        assert Alertmanager().receivers(server.address) == ("slack",)
+        assert Alertmanager().attempts(server.address) == {"slack": (7.0, 2.0)}
+        for nonsense in ({}, {"config": {"original": "["}}, [], {"config": {"original": "x"}}):
+            server.says("/api/v2/status", nonsense)
+            with pytest.raises(Unreachable, match="does not answer like an Alertmanager"):
+                Alertmanager().receivers(server.address)
+
     def test_ending_what_is_not_there_is_no_error(self, server: Server) -> None:
         Alertmanager().unsilence(server.address, "7e-1")
         Alertmanager().unsilence(server.address, "../../x")

@@ -48,7 +48,10 @@ INSTEAD = {80: 8080, 443: 8443}
 PORT_RANGE = 100
 
 GENERATED = ("postgres_password", "redis_password", "secret_key", "grafana_admin_password")
-EMPTY = ("sentry_dsn", "alert_webhook_url", "log_store_url")
+EMPTY = (
+    *("sentry_dsn", "log_store_url"),
+    *("alert_webhook_url", "alert_slack_url", "alert_pagerduty_key"),
+)
 #: What stands in these: Swarm takes no secret without a byte.
 NOTHING = "\n"
 
