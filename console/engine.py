@@ -347,3 +347,8 @@ class Engine(Reader):
         """End the silences of an alert, recorded; see :class:`Silencing`."""
         self.require_write()
         return self._silencing.unsilence(self.snapshot(), alert, self.actor, reason)
+
+    def test_alerts(self, reason: str = "") -> tuple[Delivery, ...]:
+        """Send a test to every receiver of alerts, recorded; see :class:`DeliveryTest`."""
+        self.require_write()
+        return self._delivery.send(self.snapshot(), self.actor, reason)
