@@ -19,7 +19,9 @@ from console.capabilities import (
     RestartsReplica,
     StartsReplicas,
     StartsStack,
+    TellsEvents,
 )
+from console.domain.description import RuntimeEvent
 from console.domain.leftovers import Leftover
 from console.domain.services import ReplicaState, ReplicaStats
 from console.errors import Unreachable, UsageError
@@ -199,6 +201,52 @@ def test_a_death_is_told_with_its_reason_and_counted(subject: RuntimeUnderTest) 
     web = runtime.topology().service("web")
     assert web is not None
     assert [r.exit_reason for r in web.replicas] == ["", "killed by SIGKILL"]
+
+
+def test_what_happens_is_told_once_in_its_order(subject: RuntimeUnderTest) -> None:
+    runtime: object = subject.runtime
+    if not isinstance(runtime, TellsEvents):
+        assert subject.runtime.name == "embedded", "its supervisor writes down what happens"
+        return
+    wait_running(subject.runtime, "web", "web-1", "web-2")
+    told: list[RuntimeEvent] = []
+
+    def heard(replica: str, word: str) -> bool:
+        told.extend(runtime.events())
+        return any(event.replica == replica and event.words == word for event in told)
+
+    def come_and_go(replica: str) -> None:
+        subject.runtime.start_replica("web", replica, {})
+        wait_running(subject.runtime, "web", "web-1", "web-2", replica)
+        subject.runtime.remove_replica(replica, 5)
+        wait_running(subject.runtime, "web", "web-1", "web-2")
+
+    def listens() -> bool:
+        """Nothing is told before it listens: something it tells shows that it does."""
+        subject.runtime.wait_for_change(0)
+        come_and_go("web-3")
+        return heard("web-3", "removed")
+
+    wait_for(listens, 4 * SECONDS, "anything is told")
+    come_and_go("web-4")
+    wait_for(lambda: heard("web-4", "removed"), SECONDS, "its end is told")
+
+    words = [event.words for event in told if event.replica == "web-4"]
+    assert words.count("started") == words.count("removed") == 1
+    assert words.index("started") < words.index("removed")
+    assert [event.at for event in told] == sorted(event.at for event in told)
+    assert all(event.at.tzinfo is not None for event in told)
+    wait_for(lambda: not runtime.events(), SECONDS, "each is told once")
+
+    subject.kill("web-2")
+    wait_running(subject.runtime, "web", "web-1", "web-2")
+    told.clear()
+
+    def death() -> bool:
+        told.extend(runtime.events())
+        return any(e.replica == "web-2" and e.grave and "SIGKILL" in e.words for e in told)
+
+    wait_for(death, SECONDS, "the death of web-2 is told")
 
 
 def test_figures_are_in_cores_and_bytes(subject: RuntimeUnderTest) -> None:

@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 
 from console.domain.description import (
     ReplicaDescription,
+    RuntimeEvent,
     ServiceDescription,
     variables_of,
 )
@@ -108,6 +109,7 @@ class FakeRuntime(FakeLimits):
         self._supervised = False
         self._seeded = False
         self._next_pid = 1000
+        self._told: list[RuntimeEvent] = []
         self._lines: list[LogLine] = []
         self._changed = threading.Condition()
         self._seen = self._version = 0
@@ -123,6 +125,7 @@ class FakeRuntime(FakeLimits):
 
     def crash(self, replica: str, reason: str = "killed by SIGKILL") -> None:
         """Let *replica* die; it waits to be started again."""
+        self._tell(replica, f"ended: {reason}", grave=True)
         self._update(
             replica,
             lambda r: replace(
@@ -145,7 +148,8 @@ class FakeRuntime(FakeLimits):
         """Let everything that is leaving go."""
         for service in self._services.values():
             for name in service.leaving:
-                service.replicas.pop(name, None)
+                if service.replicas.pop(name, None) is not None:
+                    self._tell(name, "removed")
             service.leaving.clear()
         self._notify()
 
@@ -162,7 +166,14 @@ class FakeRuntime(FakeLimits):
         for name in [r for s in self._services.values() for r in s.replicas]:
             self.crash(name)
 
+    def _tell(self, replica: str, words: str, *, grave: bool = False) -> None:
+        self._told.append(RuntimeEvent(self.clock(), replica, words, grave))
+
     # Runtime -----------------------------------------------------------------
+
+    def events(self) -> tuple[RuntimeEvent, ...]:
+        told, self._told = self._told, []
+        return tuple(told)
 
     def topology(self) -> Topology:
         self._reach()
@@ -275,6 +286,7 @@ class FakeRuntime(FakeLimits):
                 ReplicaFact(replica, replica, ReplicaState.STARTING, release="v0.0.0")
             )
             self._start_limited(service, replica)
+            self._tell(replica, "started")
         self._notify()
 
     def start_command(self, service: str, replica: str) -> str:
