@@ -22,7 +22,7 @@ def training_parts(
     """
     step = "at no step yet" if training.step is None else f"step {training.step:.0f}"
     if training.step is not None and training.steps:
-        step += f" of {training.steps:.0f}"
+        step += f"/{training.steps:.0f}"
     parts = [step]
     if training.reward is not None:
         parts.append(f"reward {training.reward:.3f}")
@@ -31,7 +31,7 @@ def training_parts(
     if training.checkpoint_at is None:
         parts.append("no checkpoint yet")
     else:
-        parts.append(f"checkpoint {_ago(training.checkpoint_at, now, age)}")
+        parts.append(f"checkpoint {_age(training.checkpoint_at, now, age)}")
     return tuple(parts)
 
 
@@ -61,8 +61,8 @@ def newest_checkpoint(snapshot: Snapshot) -> datetime | None:
 def newest_words(snapshot: Snapshot, now: datetime, age: Callable[[float], str]) -> str:
     """Return how old the newest checkpoint is, "" where no worker tells of one."""
     newest = newest_checkpoint(snapshot)
-    return "" if newest is None else f"newest checkpoint {_ago(newest, now, age)}"
+    return "" if newest is None else f"newest checkpoint {_age(newest, now, age)} ago"
 
 
-def _ago(moment: datetime, now: datetime, age: Callable[[float], str]) -> str:
-    return f"{age(max(0.0, (now - moment).total_seconds()))} ago"
+def _age(moment: datetime, now: datetime, age: Callable[[float], str]) -> str:
+    return age(max(0.0, (now - moment).total_seconds()))

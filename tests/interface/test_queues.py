@@ -127,6 +127,6 @@ async def test_hostile_queues_are_drawn_harmless(open_desk: OpenDesk) -> None:
 
 async def test_a_search_is_on_overview_and_queues(open_desk: OpenDesk) -> None:
     async with open_desk(training(), size=(100, 50)) as desk:
-        await desk.sees("Training", "step 1280 of 20000", "entropy 0.0043", "checkpoint 10s ago")
+        await desk.sees("Training", "step 1280/20000", "entropy 0.0043", "checkpoint 10s")
         await desk.press("t")
-        await desk.sees("optimise  job-7", "step 1280 of 20000, reward 0.612, entropy 0.0043")
+        await desk.sees("optimise  job-7", "step 1280/20000, reward 0.612, entropy 0.0043")

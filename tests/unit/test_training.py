@@ -112,7 +112,7 @@ def test_a_heartbeat_with_a_search_is_understood_and_nonsense_is_not_known() -> 
 def test_a_search_in_words() -> None:
     told = training_parts(RUNNING, NOW, duration)
     assert told == (
-        "step 1280 of 20000", "reward 0.612", "entropy 0.0043", "checkpoint 12 s ago",
+        "step 1280/20000", "reward 0.612", "entropy 0.0043", "checkpoint 12 s",
     )  # fmt: skip
     assert training_parts(Training("genetic"), NOW, duration) == (
         "at no step yet", "no checkpoint yet",
@@ -123,6 +123,6 @@ def test_a_search_in_words() -> None:
         "newest checkpoint 3 h 0 min ago"
     )
     assert newest_words(pictures.normal(), NOW, duration) == ""
-    assert "Training  worker-rl-1 step 1280 of 20000, reward 0.612" in "\n".join(
+    assert "Training  worker-rl-1 step 1280/20000, reward 0.612" in "\n".join(
         status_lines(picture)
     )
