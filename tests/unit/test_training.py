@@ -123,6 +123,4 @@ def test_a_search_in_words() -> None:
         "newest checkpoint 3 h 0 min ago"
     )
     assert newest_words(pictures.normal(), NOW, duration) == ""
-    assert "Training  worker-rl-1 step 1280/20000, reward 0.612" in "\n".join(
-        status_lines(picture)
-    )
+    assert "Training  worker-rl-1 step 1280/20000, reward 0.612" in "\n".join(status_lines(picture))
