@@ -19,7 +19,7 @@ from console.domain.description import ServiceDescription
 from console.domain.film import Frame
 from console.domain.happenings import Happening, Kind, concerning, merged
 from console.domain.measures import MeasuredRange
-from console.domain.operations import Change, Operation, StepEvent
+from console.domain.operations import Operation, StepEvent
 from console.domain.plans import Json
 from console.domain.runbook import Runbook
 from console.domain.settling import Settling
@@ -241,10 +241,6 @@ class Reader:
         return [one for one in found if one.kind is not Kind.RUNTIME]
 
     # What is recorded --------------------------------------------------------
-
-    def changes(self, limit: int = 20) -> list[Change]:
-        """Return the last changes by anybody, newest first."""
-        return self.journal.changes(limit)
 
     def operation(self, operation_id: str) -> Operation:
         """Return one operation."""

@@ -45,7 +45,6 @@ class AuditScreen(RecordList[Entry]):
 
     def __init__(self) -> None:
         super().__init__()
-        self._feed: AuditFeed | None = None
         self._verdict: AuditVerdict | None = None
 
     def body(self) -> ComposeResult:
@@ -54,20 +53,9 @@ class AuditScreen(RecordList[Entry]):
         yield from super().body()
         yield Lines(id="detail")
 
-    def entered(self) -> None:
-        """Begin to read."""
-        self._feed = AuditFeed(self, self.engine)
-        self._feed.start()
-
-    def left(self) -> None:
-        """Stop reading."""
-        if self._feed is not None:
-            self._feed.stop()
-
-    def ask_more(self) -> None:
-        """Ask for older ones."""
-        if self._feed is not None:
-            self._feed.more()
+    def feed(self) -> AuditFeed:
+        """Return what reads the entries."""
+        return AuditFeed(self, self.engine)
 
     def on_audit_listed(self, message: AuditListed) -> None:
         """Draw the entries and the verdict."""
@@ -125,7 +113,7 @@ class AuditScreen(RecordList[Entry]):
 
     def do_verify_audit(self) -> None:
         """Recompute the chain now."""
-        if self._feed is not None:
+        if isinstance(self._feed, AuditFeed):
             self._verdict = None
             self._feed.verify_again()
 

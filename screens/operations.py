@@ -31,24 +31,9 @@ class OperationsScreen(SettlesOperations, RecordList[Operation]):
     BINDINGS = bindings_on("operations")
     VOCABULARY = OPERATION_WORDS
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._feed: OperationsFeed | None = None
-
-    def entered(self) -> None:
-        """Begin to read the list."""
-        self._feed = OperationsFeed(self, self.engine)
-        self._feed.start()
-
-    def left(self) -> None:
-        """Stop reading it."""
-        if self._feed is not None:
-            self._feed.stop()
-
-    def ask_more(self) -> None:
-        """Ask for older ones."""
-        if self._feed is not None:
-            self._feed.more()
+    def feed(self) -> OperationsFeed:
+        """Return what reads the operations."""
+        return OperationsFeed(self, self.engine)
 
     def on_operations_listed(self, message: OperationsListed) -> None:
         """Draw the list."""

@@ -27,7 +27,7 @@ _T = TypeVar("_T")
 _K = TypeVar("_K", bound=Hashable)
 
 
-class _RecordsFeed(Feed, Generic[_T, _K]):
+class RecordsFeed(Feed, Generic[_T, _K]):
     """
     Records newest first, told when they changed.
 
@@ -102,7 +102,7 @@ def _number(key: object) -> int:
     return key if isinstance(key, int) else int(str(key).rpartition("-")[2])
 
 
-class OperationsFeed(_RecordsFeed[Operation, str]):
+class OperationsFeed(RecordsFeed[Operation, str]):
     """The list of operations."""
 
     def __init__(self, owner: Owner, engine: Engine) -> None:
@@ -122,7 +122,7 @@ class OperationsFeed(_RecordsFeed[Operation, str]):
         return OperationsListed(listed, whole=whole)
 
 
-class AuditFeed(_RecordsFeed[dict[str, Json], int]):
+class AuditFeed(RecordsFeed[dict[str, Json], int]):
     """The entries of the audit, and what the chain of their hashes says."""
 
     def __init__(self, owner: Owner, engine: Engine) -> None:

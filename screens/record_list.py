@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from rich.text import Text
 
 from screens.dialogs.confirm import error_lines
 from screens.filtered import FilteredScreen
 from screens.messages import RequestFailed
+from screens.record_feeds import RecordsFeed
 from screens.rendering import clean, plural, styled
 from screens.selecting import Selects
 from screens.widgets.lines import Lines
@@ -37,9 +38,14 @@ class RecordList(Selects, FilteredScreen, Generic[_T]):
         self.whole = False
         self.selected: object = None
         self._failure: RequestFailed | None = None
+        self._feed: RecordsFeed[_T, Any] | None = None
         self._shown: tuple[_T, ...] = ()
 
     # For the screen to fill in -----------------------------------------------
+
+    @abstractmethod
+    def feed(self) -> RecordsFeed[_T, Any]:
+        """Return what reads the records, not yet started."""
 
     @abstractmethod
     def key_of(self, record: _T) -> object:
@@ -61,14 +67,21 @@ class RecordList(Selects, FilteredScreen, Generic[_T]):
     def nothing(self) -> list[Text]:
         """Return what is said when there is no record."""
 
-    def ask_more(self) -> None:
-        """Ask for older ones."""
-
     def preferred(self, shown: Sequence[_T]) -> _T:
         """Return the record that is selected at first."""
         return shown[0]
 
     # -------------------------------------------------------------------------
+
+    def entered(self) -> None:
+        """Begin to read."""
+        self._feed = self.feed()
+        self._feed.start()
+
+    def left(self) -> None:
+        """Stop reading."""
+        if self._feed is not None:
+            self._feed.stop()
 
     def listed(self, records: tuple[_T, ...], *, whole: bool) -> None:
         """Take what was read and draw it."""
@@ -90,8 +103,9 @@ class RecordList(Selects, FilteredScreen, Generic[_T]):
         self._look_ahead()
 
     def _look_ahead(self) -> None:
-        if not self.whole and self.records and len(self._shown) - self._place() < _AHEAD:
-            self.ask_more()
+        ahead = len(self._shown) - self._place()
+        if self._feed is not None and not self.whole and self.records and ahead < _AHEAD:
+            self._feed.more()
 
     def in_view(self) -> _T | None:
         """Return the selected record."""

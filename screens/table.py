@@ -1,8 +1,8 @@
 """
 The screens, one line each.
 
-A new screen is a file, its ``.tcss`` rules and one line here; its key, its entry
-in help and palette and its place in the footer follow from the line.
+A new screen is a file and one line here; its key, its entry in help and palette and
+its place in the footer follow from the line.
 """
 
 from __future__ import annotations

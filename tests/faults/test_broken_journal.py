@@ -60,7 +60,7 @@ def test_while_the_journal_works_nothing_goes_past_it(engine: Engine) -> None:
 
     assert refused.returncode == 3
     assert "the journal works" in refused.stderr
-    assert engine.changes(1)[0].outcome == "refused"
+    assert engine.journal.changes(1)[0].outcome == "refused"
 
 
 def test_a_damaged_journal_is_said_and_acted_without_and_recorded_when_it_is_back(

@@ -200,7 +200,7 @@ def test_a_hung_runner_is_ended_by_unlock(harness: FaultHarness) -> None:
 
     ended = harness.ended(operation.id)
     assert ended.state is OperationState.INTERRUPTED
-    assert harness.engine.changes(1)[0].reason == "it hangs"
+    assert harness.engine.journal.changes(1)[0].reason == "it hangs"
     assert harness.undo(ended).state is OperationState.UNDONE
 
 

@@ -57,7 +57,7 @@ def test_a_silence_is_made_listed_ended_and_recorded(
         bench, capsys, "alerts", "silence", "DiskSpace", "--for", "2h", "--reason", "swap", "--yes"
     )
     assert (done["event"], done["outcome"], done["exit_code"]) == ("end", "done", 0)
-    (change,) = bench.engine.changes(1)
+    (change,) = bench.engine.journal.changes(1)
     assert (change.what, change.actor, change.reason) == ("silence DiskSpace", "tester", "swap")
 
     assert bench.run("alerts", "unsilence", "DiskSpace", "--reason", "done", "--yes") == 0
@@ -74,7 +74,7 @@ def test_without_a_reason_a_name_or_a_confirmation_nothing_happens(bench: Bench)
     assert bench.run(*silence, "DiskSpace", "--for", "soon", "--reason", "x", "--yes") == 2
     assert bench.run(*silence, "DiskSpace", "--reason", "x") == 2  # no terminal
     assert bench.run(*silence, "DiskSpace", "--dry-run") == 0
-    assert bench.engine.changes() == []
+    assert bench.engine.journal.changes() == []
 
 
 def test_in_production_it_needs_write_access(
@@ -85,7 +85,7 @@ def test_in_production_it_needs_write_access(
     assert bench.run("alerts", "silence", "DiskSpace", "--reason", "x", "--yes") == 3
     assert "fragrance elevate" in capsys.readouterr().err
     assert bench.run("alerts", "unsilence", "DiskSpace", "--reason", "x", "--yes") == 3
-    assert bench.engine.changes() == []
+    assert bench.engine.journal.changes() == []
 
 
 def test_the_procedure_of_an_alert_can_be_read(

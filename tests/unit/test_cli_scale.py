@@ -87,7 +87,7 @@ def test_services_that_were_never_seen_are_not_called_absent(bench: Bench) -> No
     assert bench.run("scale", "--advice") == 5
     assert bench.run("autoscale", "on", "worker-llm", "--yes") == 5
     assert bench.run("autoscale", "status") == 0
-    assert bench.engine.changes() == []
+    assert bench.engine.journal.changes() == []
 
 
 def test_autoscale_is_turned_on_shown_and_turned_off(
@@ -113,7 +113,7 @@ def test_autoscale_is_turned_on_shown_and_turned_off(
 
     assert flooded.run("autoscale", "off", "--yes") == 0
     assert status()["on"] is False
-    assert [c.outcome for c in flooded.engine.changes()] == ["off", "on"]
+    assert [c.outcome for c in flooded.engine.journal.changes()] == ["off", "on"]
 
 
 @pytest.mark.parametrize(
@@ -130,7 +130,7 @@ def test_what_makes_no_sense_changes_nothing(
     flooded: Bench, words: tuple[str, ...], code: int
 ) -> None:
     assert flooded.run("autoscale", *words) == code
-    assert flooded.engine.changes() == []
+    assert flooded.engine.journal.changes() == []
 
 
 def test_production_is_read_only_for_autoscale_too(
@@ -141,4 +141,4 @@ def test_production_is_read_only_for_autoscale_too(
     assert isinstance(production, Settings)
 
     assert flooded.run("autoscale", "on", "worker-llm", "--yes", "--reason", "x") == 3
-    assert flooded.engine.changes() == []
+    assert flooded.engine.journal.changes() == []
