@@ -7,6 +7,7 @@ import os
 import time
 from pathlib import Path
 
+from console.locks import is_held
 from console.modes import open_file
 
 #: Who asks whether the lock is held takes it for an instant; a taker tries this long.
@@ -67,16 +68,8 @@ class AgentLock:
 
 
 def agent_alive(state: Path) -> bool:
-    """Return whether a living process holds the agent's lock."""
+    """Return whether a living process holds the agent's lock; False for who may not look."""
     try:
-        descriptor = os.open(lock_path(state), os.O_RDONLY | os.O_CLOEXEC)
+        return is_held(lock_path(state))
     except OSError:
         return False
-    try:
-        # Shared, so that two who ask at once do not take each other for an agent.
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(descriptor)
-    return False

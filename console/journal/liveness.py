@@ -2,29 +2,14 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
 from pathlib import Path
+
+from console.locks import is_held
 
 #: Name of the lock file in the state directory; also in console.operations.lock.
 LOCK_NAME = "lock"
 
 
 def runner_is_alive(state: Path) -> bool:
-    """
-    Return whether some process holds the operations lock of *state*.
-
-    Asks with a shared lock that is given back at once; runners retry, so asking
-    never keeps one from starting.
-    """
-    try:
-        descriptor = os.open(state / LOCK_NAME, os.O_RDONLY)
-    except FileNotFoundError:
-        return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(descriptor)
-    return False
+    """Return whether some process holds the operations lock of *state*."""
+    return is_held(state / LOCK_NAME)

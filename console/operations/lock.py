@@ -20,6 +20,7 @@ from pathlib import Path
 from console.domain.operations import Actor
 from console.domain.text import plain_text
 from console.errors import Busy, Refused, Unreachable
+from console.locks import is_held
 from console.modes import make_directory, open_file
 from console.ports import Clock
 
@@ -104,17 +105,7 @@ class OperationLock:
 
     def is_held(self) -> bool:
         """Return whether a live runner holds it."""
-        try:
-            descriptor = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
-        except FileNotFoundError:
-            return False
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-        finally:
-            os.close(descriptor)
-        return False
+        return is_held(self.path)
 
     def owner(self) -> LockOwner | None:
         """Return what the last holder wrote; it may be long gone. None if unreadable."""

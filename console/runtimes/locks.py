@@ -11,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 
 from console.errors import Refused
+from console.locks import is_held
 from console.modes import open_file
 
 PROC = Path("/proc")
@@ -73,19 +74,11 @@ class FileLock:
 
 
 def is_locked(path: Path) -> bool:
-    """Return whether a living process holds the lock on *path*."""
+    """Return whether a living process holds the lock on *path*; False for who may not look."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        return is_held(path)
     except OSError:
         return False
-    try:
-        # Shared, so that two who ask at once do not take each other for a holder.
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(descriptor)
-    return False
 
 
 def refuse_strangers(paths: Iterable[Path], verb: str) -> None:
