@@ -63,6 +63,8 @@ class ActsOnServices(FilteredScreen):
 
     def refuses(self, wanted: Action) -> str | None:
         """Say why the service at hand cannot be scaled, or that there is none."""
+        if wanted.id == "ask_again" and self.then is not None:
+            return "what the runtime tells is of now: . goes back to now"
         if wanted.id in _NEED_SERVICE and not self.targets:
             return None if self.service_name() else "no service is selected"
         if wanted.id not in {"scale", "autoscale"} and not wanted.id.startswith("scale_"):
@@ -145,7 +147,9 @@ class ActsOnServices(FilteredScreen):
     def forget_reached_targets(self) -> None:
         """Drop the targets that the services have by now."""
         snapshot = self.view.snapshot
-        if snapshot is not None:
+        if self.view.rewound is not None:
+            self.targets = {}  # what is wished for is of now
+        elif snapshot is not None:
             self.targets = {
                 name: target
                 for name, target in self.targets.items()

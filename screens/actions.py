@@ -17,7 +17,7 @@ from textual.binding import Binding, BindingType
 
 from console.domain.lifecycle import ACTIVE
 from console.domain.operations import UNFINISHED
-from screens.table import SCREENS
+from screens.table import SCREENS, WATCHING
 from screens.view import View
 
 
@@ -76,6 +76,8 @@ _SERVICE = ("service",)
 _SERVICES = (*_OVERVIEW, *_SERVICE)
 _LOGS = ("logs",)
 _ONE = ("operation",)
+#: Said of every changing key while the past is drawn.
+PAST = "this is the past, which nothing changes: . goes back to now"
 _METRICS = ("metrics",)
 _ALERTS = ("alerts",)
 _LISTS = (
@@ -83,6 +85,7 @@ _LISTS = (
     *(*_METRICS, *_ALERTS),
 )
 _move = partial(Action, group="Move", where=_LISTS, by_name=False)
+_time = partial(Action, group="Back in time", where=WATCHING)
 _DIGITS = ",".join("0123456789")
 _changing = partial(Action, tier=Tier.CHANGING, needs_write=True)
 _starting = partial(_changing, starts=True)
@@ -117,6 +120,15 @@ ACTIONS: tuple[Action, ...] = (
     _move("page_down", "pagedown,ctrl+f", "PgDn", "a page down"),
     _move("top", "home,g", "Home g", "to the beginning"),
     _move("bottom", "end,G", "End G", "to the end"),
+    _time("earlier", "left_square_bracket", "[", "the picture before this", hint=80,
+          hint_label="picture", hint_shown="[ ]"),
+    _time("later", "right_square_bracket", "]", "the picture after this"),
+    _time("much_earlier", "left_curly_bracket", "{", "5 minutes earlier", hint=81,
+          hint_label="5 min", hint_shown="{ }"),
+    _time("much_later", "right_curly_bracket", "}", "5 minutes later"),
+    _time("jump_back", "J", "J", "jump to a time, an alert, an operation", hint=82,
+          hint_label="jump"),
+    _time("to_now", "full_stop", ".", "back to now", hint=83, hint_label="now"),
     Action("enter", "enter", "enter", "why: the service, or plan the target", "Services",
            _OVERVIEW, hint=11, hint_label="why"),
     Action("ask_again", "enter", "enter", "ask the runtime again, or plan the target", "Services",
@@ -176,7 +188,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("find_previous", "N", "N", "previous find", "Logs", _LOGS),
     Action("context", "c", "c", "lines around what matches: 0, 2, 5, 10", "Logs", _LOGS),
     Action("begin", "b", "b", "begin at: 1h, 14:30, or a number of lines", "Logs", _LOGS),
-    Action("older", "left_square_bracket", "[", "an hour further back", "Logs", _LOGS),
+    Action("older", "B", "B", "an hour further back", "Logs", _LOGS),
     Action("jump", "at", "@", "go to a clock time, also one long past", "Logs", _LOGS),
     Action("wrap", "x", "x", "break long lines, or look sideways", "Logs", _LOGS),
     Action("raw", "r", "r", "as written, or message key=value", "Logs", _LOGS),
@@ -254,6 +266,13 @@ def hints_on(screen: str, view: View, now: datetime) -> tuple[Action, ...]:
     useless = {f"open:{screen}"} | ({"back"} if screen == SCREENS[0].name else set())
     read_only = view.production and not view.may_write(now)
     hinted = [a for a in offered_on(screen, view) if a.hint and a.id not in useless]
+    if view.rewound is not None:  # what moves in time stands in the place of what changes
+        hinted = [
+            replace(a, hint=a.hint - 76) if a.group == "Back in time" else a
+            for a in hinted
+            if a.tier is Tier.HARMLESS
+        ]
+        return tuple(sorted(hinted, key=lambda a: a.hint)[:FOOTER_HINTS])
     if read_only:
         hinted = [replace(a, hint=3) if a.id == "elevate" else a for a in hinted]
         hinted = [a for a in hinted if not a.needs_write]
@@ -264,6 +283,8 @@ def hints_on(screen: str, view: View, now: datetime) -> tuple[Action, ...]:
 
 def why_not(wanted: Action, view: View, now: datetime) -> str | None:
     """Return why *wanted* cannot be done in this state of things, None when it can."""
+    if view.rewound is not None and wanted.tier is not Tier.HARMLESS:
+        return PAST
     if not _possible(wanted, view):
         runtime = view.snapshot.runtime if view.snapshot else "this"
         return f"the {runtime} runtime cannot do this"

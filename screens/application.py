@@ -37,6 +37,7 @@ from screens.messages import (
 )
 from screens.operate import Operates
 from screens.preferences import Preferences
+from screens.rewinding import Rewinds
 from screens.screen import ConsoleScreen
 from screens.table import SCREENS, screen_entry
 from screens.terminal import Terminal
@@ -64,7 +65,7 @@ REST = 3.0
 TICK_SECONDS = 1.0
 
 
-class ConsoleApp(Comforts, Operates, App[None]):
+class ConsoleApp(Comforts, Operates, Rewinds, App[None]):
     """
     The console on one stack.
 
@@ -91,7 +92,7 @@ class ConsoleApp(Comforts, Operates, App[None]):
         super().__init__()
         self.engine = engine
         self.words = self.preferences.complaint
-        self.view = View(
+        self.present = View(
             environment=engine.settings.environment,
             production=engine.settings.production,
             operator=str(engine.actor),
@@ -189,22 +190,22 @@ class ConsoleApp(Comforts, Operates, App[None]):
 
     def on_picture_recalled(self, message: PictureRecalled) -> None:
         """Draw the agent's last picture until a present one comes."""
-        if self.view.snapshot is None:
-            snapshot = self._drawable(message.snapshot)
+        if self.present.snapshot is None:
+            snapshot = self.drawable(message.snapshot)
             seen = _seen(snapshot)
-            self._know(replace(self.view, snapshot=snapshot, recalled=True, seen=seen))
+            self._know(replace(self.present, snapshot=snapshot, recalled=True, seen=seen))
 
     def on_snapshot_fetched(self, message: SnapshotFetched) -> None:
         """Draw the present picture."""
-        snapshot = self._drawable(message.snapshot)
+        snapshot = self.drawable(message.snapshot)
         self._know(
             replace(
-                self.view,
+                self.present,
                 snapshot=snapshot,
                 access=message.access,
                 environment=snapshot.environment,
                 recalled=False,
-                seen=_seen(snapshot) or self.view.seen,
+                seen=_seen(snapshot) or self.present.seen,
                 failure=(),
                 failing_since=None,
             )
@@ -212,12 +213,12 @@ class ConsoleApp(Comforts, Operates, App[None]):
 
     def on_snapshot_failed(self, message: SnapshotFailed) -> None:
         """Say that reading fails; what is known stays drawn, with its age."""
-        since = self.view.failing_since or self.engine.clock.now()
-        self._know(replace(self.view, failure=message.lines, failing_since=since))
+        since = self.present.failing_since or self.engine.clock.now()
+        self._know(replace(self.present, failure=message.lines, failing_since=since))
 
     def on_trends_read(self, message: TrendsRead) -> None:
         """Draw the trends."""
-        self._know(replace(self.view, trends=message.trends))
+        self._know(replace(self.present, trends=message.trends))
 
     def on_request_done(self, message: RequestDone) -> None:
         """Say that something asked for is done."""
@@ -225,13 +226,14 @@ class ConsoleApp(Comforts, Operates, App[None]):
 
     def operation_ended(self, operation: Operation) -> None:
         """Know that an operation is over before the next picture says so."""
-        self._know(replace(self.view, ended=operation))
+        self._know(replace(self.present, ended=operation))
 
-    def _drawable(self, snapshot: Snapshot) -> Snapshot:
+    def drawable(self, snapshot: Snapshot) -> Snapshot:
+        """Return a picture as this terminal is to see it."""
         return coarse(snapshot) if self.terminal.low_bandwidth else snapshot
 
-    def _know(self, view: View) -> None:
-        self.view = view
+    def _know(self, present: View) -> None:
+        self.present = present
         self._redraw_calmly()
 
     def _redraw_calmly(self) -> None:
@@ -327,9 +329,11 @@ class ConsoleApp(Comforts, Operates, App[None]):
             current.act(action_id, action(action_id).keys.split(",")[0])
 
     def do_back(self) -> None:
-        """Go back towards the first screen."""
+        """Go back towards the first screen, and there from the past to now."""
         if self.screen is not self._screen(SCREENS[0].name):
             self._leave()
+        elif self.rewound:
+            self.do_to_now()
 
     def do_quit(self) -> None:
         """Leave the console; a running operation goes on in its runner."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from rich.text import Text
 
 from console.domain.happenings import Happening, Kind
@@ -29,10 +31,13 @@ class ChangesScreen(ConsoleScreen):
         self._happened: tuple[Happening, ...] | None = None
         self._failed: tuple[str, ...] = ()
         self._feed: HappeningsFeed | None = None
+        self._of: datetime | None = None
 
     def entered(self) -> None:
         """Begin to follow what happens."""
-        self._feed = HappeningsFeed(self, self.engine, HOUR_SECONDS)
+        if self._of != self.then:
+            self._happened, self._of = None, self.then
+        self._feed = HappeningsFeed(self, self.engine, HOUR_SECONDS, self.then)
         self._feed.start()
 
     def left(self) -> None:
@@ -40,9 +45,16 @@ class ChangesScreen(ConsoleScreen):
         if self._feed is not None:
             self._feed.stop()
 
+    def moved(self) -> None:
+        """Read the hour up to that moment."""
+        self.left()
+        self.entered()
+
     def on_happenings_read(self, message: HappeningsRead) -> None:
         """Draw what happened."""
         message.stop()
+        if message.then != self.then:
+            return
         self._happened, self._failed = message.happened, ()
         self.redraw()
 

@@ -20,7 +20,7 @@ from textual.worker import get_current_worker
 
 from console.domain.operations import Operation, StepEvent
 from console.domain.settling import SETTLING, Settling
-from console.domain.snapshot import AgentState
+from console.domain.snapshot import AgentState, Snapshot
 from console.errors import ConsoleError
 from console.ports import LogLine, LogRequest
 from screens.effect import BEFORE, Figure, Series, effect_of, settled
@@ -61,6 +61,8 @@ LOG_ROOM_TRIES = 40
 #: Replicas whose lines come later than others' are given this long.
 LOG_OVERLAP = timedelta(seconds=5)
 LOG_AGAIN_LINES = 20_000
+#: Who moves in time moves on: what costs something is read where it rests, seconds.
+MOVING_SECONDS = 0.15
 #: The closest steps of a chart are 15 s.
 METRICS_INTERVAL_SECONDS = 5.0
 
@@ -276,22 +278,31 @@ class OperationFeed(Feed):
 
 
 class MetricsFeed(Feed):
-    """All figures over :attr:`seconds`, told when they changed."""
+    """All figures over :attr:`seconds`, told when they changed; up to *then* only once."""
 
-    def __init__(self, owner: Owner, engine: Engine, seconds: float) -> None:
+    def __init__(
+        self, owner: Owner, engine: Engine, seconds: float, then: Snapshot | None = None
+    ) -> None:
         super().__init__(owner, "metrics")
         self._engine = engine
+        self._then = then
         self.seconds = seconds
 
     def _run(self, stopped: threading.Event) -> None:
         told: object = None
-        seconds = self.seconds  # another range is another run
+        seconds, then = self.seconds, self._then  # another range is another run
+        if then is not None and stopped.wait(MOVING_SECONDS):
+            return
         while not ended(stopped):
             try:
-                measured = self._engine.measured(seconds)
+                measured = self._engine.measured(seconds, then)
                 if measured != told:
                     told = measured
-                    self._post(RangeMeasured(seconds, measured))
+                    self._post(
+                        RangeMeasured(seconds, measured, None if then is None else then.taken_at)
+                    )
+                if then is not None:
+                    return
             except Exception as error:
                 failed = as_console_error(error)
                 if told != failed.lines():

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from console.domain.snapshot import Snapshot
-from screens.feeds import LIST_INTERVAL_SECONDS, Feed, as_console_error, ended
+from screens.feeds import LIST_INTERVAL_SECONDS, MOVING_SECONDS, Feed, as_console_error, ended
 from screens.messages import HappeningsRead, RequestFailed, TrendsRead
 from screens.view import TREND_CELLS, TREND_SECONDS
 
@@ -68,21 +69,28 @@ def trend_names(picture: Snapshot) -> list[str]:
 
 
 class HappeningsFeed(Feed):
-    """What happened lately, told when it changed."""
+    """What happened lately, told when it changed; what had happened *then* only once."""
 
-    def __init__(self, owner: Owner, engine: Engine, seconds: float) -> None:
+    def __init__(
+        self, owner: Owner, engine: Engine, seconds: float, then: datetime | None = None
+    ) -> None:
         super().__init__(owner, "happenings")
         self._engine = engine
+        self._then = then
         self._seconds = seconds
 
     def _run(self, stopped: threading.Event) -> None:
         told: object = None
+        if self._then is not None and stopped.wait(MOVING_SECONDS):
+            return
         while not ended(stopped):
             try:
-                happened = self._engine.happened(self._seconds)
+                happened = self._engine.happened(self._seconds, until=self._then)
                 if happened != told:
                     told = happened
-                    self._post(HappeningsRead(happened))
+                    self._post(HappeningsRead(happened, self._then))
+                if self._then is not None:
+                    return
             except Exception as error:
                 failed = as_console_error(error)
                 if told != failed.lines():

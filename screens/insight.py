@@ -41,5 +41,10 @@ class Insight:
 
     @property
     def now(self) -> datetime:
-        """The time, UTC."""
-        return self.engine.clock.now()
+        """The time that is drawn, UTC: the present, or the moment of the past."""
+        return self.view.moment(self.engine.clock.now())
+
+    @property
+    def then(self) -> datetime | None:
+        """The moment of the past that is drawn; None for the present."""
+        return None if self.view.rewound is None else self.view.rewound.at

@@ -50,6 +50,12 @@ class LogMoves(ConsoleScreen):
     def refilter(self, **changes: object) -> None:
         """Change the filter."""
 
+    def usual(self) -> LogRequest:
+        """Return what is read where nothing else is asked for: the end, or up to that moment."""
+        if self.then is None:
+            return LogRequest(tail=200, follow=True)
+        return LogRequest(tail=KEPT_LINES, since=self.then - BEFORE_MOMENT, until=self.then)
+
     @property
     def log_view(self) -> LogView:
         """The lines of the log."""

@@ -10,13 +10,14 @@ from pathlib import Path
 
 from rich.text import Text
 from textual.app import ComposeResult
+from textual.timer import Timer
 
-from console.domain.logs import LEVELS, Entry, LogRequest, parse_pattern
+from console.domain.logs import LEVELS, Entry, parse_pattern
 from console.modes import make_directory, open_private
 from screens.actions import Action, bindings_on
 from screens.dialogs.base import Field
 from screens.dialogs.pick import PickDialog
-from screens.feeds import LogFeed, request
+from screens.feeds import MOVING_SECONDS, LogFeed, request
 from screens.log_lines import DrawnLines, file_lines
 from screens.log_moves import LogMoves
 from screens.log_ring import LogRing
@@ -62,6 +63,8 @@ class LogsScreen(LogMoves):
         self._behind = False
         self._drawn_at = 0.0
         self._drawn = DrawnLines()
+        self._of: datetime | None = None
+        self._settling: Timer | None = None
 
     def body(self) -> ComposeResult:
         """Put a line about the filter over the log."""
@@ -75,10 +78,22 @@ class LogsScreen(LogMoves):
 
     def entered(self) -> None:
         """Begin to follow; the last lines come again, so none is missing."""
+        if self._of != self.then:
+            self.asked, self._of = self.usual(), self.then
         self.reload()
+
+    def moved(self) -> None:
+        """Read what had been said by that moment, once it stays there."""
+        self.left()
+        self.book.clear()
+        if self._settling is not None:
+            self._settling.stop()
+        self._settling = self.set_timer(MOVING_SECONDS, self.entered)
 
     def left(self) -> None:
         """Stop reading."""
+        if self._settling is not None:
+            self._settling.stop()
         if self._feed is not None:
             self._feed.stop()
 
@@ -208,7 +223,7 @@ class LogsScreen(LogMoves):
         if self._ended:
             parts.append(f"logs ended: {clean(self._ended[0], 120)}")
         elif self.past and not self._loading:
-            parts.append(f"until {self._until()}, not following: G")
+            parts.append(f"until {self._until()}, not following: {'.' if self.then else 'G'}")
         elif self._ended is not None and not self.past:
             parts.append("the log ended")
         elif not self._heard:
@@ -242,7 +257,8 @@ class LogsScreen(LogMoves):
         if wanted.id == "save" and not self.book.visible:
             return "there is no line to save"
         if wanted.id == "pause" and self.past:
-            return "nothing new comes: this is the past; G follows again"
+            way = "G follows again" if self.then is None else ". goes back to now"
+            return f"nothing new comes: this is the past; {way}"
         if wanted.id == "context" and not self.book.filter.filters:
             return "nothing is left out; / or e leave lines out"
         return None
@@ -307,7 +323,7 @@ class LogsScreen(LogMoves):
     def do_bottom(self) -> None:
         """Scroll to the newest line and follow again."""
         if self.past:
-            self.asked = LogRequest(tail=200, follow=True)
+            self.asked = self.usual()
             self.reload()
         self._show(to_end=True)
 

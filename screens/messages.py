@@ -8,12 +8,14 @@ kind (``can_replace``); errors, steps and answers stay whole.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from textual.message import Message
 
 from console.domain.audit import AuditVerdict
 from console.domain.description import ServiceDescription
+from console.domain.film import Frame, Landmark
 from console.domain.happenings import Happening
 from console.domain.measures import MeasuredRange
 from console.domain.operations import Operation, StepEvent
@@ -82,8 +84,10 @@ class ServiceDescribed(Message):
         description: ServiceDescription | None,
         happened: Sequence[Happening],
         failed: ConsoleError | None = None,
+        then: datetime | None = None,
     ) -> None:
         super().__init__()
+        self.then = then  # the moment it is of; None for the present
         self.name = name
         self.description = description
         self.happened = tuple(happened)
@@ -91,11 +95,45 @@ class ServiceDescribed(Message):
 
 
 class HappeningsRead(Message):
-    """What happened lately was read."""
+    """What happened lately was read, or what had happened *then*."""
 
-    def __init__(self, happened: Sequence[Happening]) -> None:
+    def __init__(self, happened: Sequence[Happening], then: datetime | None = None) -> None:
         super().__init__()
+        self.then = then
         self.happened = tuple(happened)
+
+
+class MovedInTime(Message):
+    """
+    A picture of the past was looked for; None where that would be the present.
+
+    Args:
+        wish: Number of the wish that it answers.
+        frame: The picture.
+        trends: Figures of the half hour before it.
+        failed: Why there is none.
+    """
+
+    def __init__(
+        self,
+        wish: int,
+        frame: Frame | None,
+        trends: Mapping[str, tuple[float | None, ...]],
+        failed: ConsoleError | None = None,
+    ) -> None:
+        super().__init__()
+        self.wish = wish
+        self.frame = frame
+        self.trends = trends
+        self.failed = failed
+
+
+class LandmarksRead(Message):
+    """What one may want to go back to was read, the newest first."""
+
+    def __init__(self, landmarks: Sequence[Landmark]) -> None:
+        super().__init__()
+        self.landmarks = tuple(landmarks)
 
 
 class LogLinesArrived(Message):
@@ -167,10 +205,13 @@ class EffectSeen(Message):
 
 
 class RangeMeasured(Message):
-    """The figures over a range of time were read."""
+    """The figures over a range of time were read, up to now or to *then*."""
 
-    def __init__(self, seconds: float, measured: MeasuredRange) -> None:
+    def __init__(
+        self, seconds: float, measured: MeasuredRange, then: datetime | None = None
+    ) -> None:
         super().__init__()
+        self.then = then
         self.seconds = seconds
         self.measured = measured
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime
 
 from screens.actions import bindings_on
 from screens.dialogs.confirm import error_lines
@@ -24,10 +25,14 @@ class MetricsScreen(Selects):
         self._state = MetricsState(RANGES[1][1])
         self._failure: RequestFailed | None = None
         self._feed: MetricsFeed | None = None
+        self._of: datetime | None = None
 
     def entered(self) -> None:
         """Begin to read."""
-        self._feed = MetricsFeed(self, self.engine, self._state.seconds)
+        if self._of != self.then:
+            self._state, self._of = replace(self._state, measured=None), self.then
+        then = self.view.snapshot if self.view.rewound is not None else None
+        self._feed = MetricsFeed(self, self.engine, self._state.seconds, then)
         self._feed.start()
 
     def left(self) -> None:
@@ -35,9 +40,14 @@ class MetricsScreen(Selects):
         if self._feed is not None:
             self._feed.stop()
 
+    def moved(self) -> None:
+        """Read the figures up to that moment."""
+        self.left()
+        self.entered()
+
     def on_range_measured(self, message: RangeMeasured) -> None:
         """Draw the figures; those of a range that was left meanwhile are nothing."""
-        if message.seconds == self._state.seconds:
+        if message.seconds == self._state.seconds and message.then == self.then:
             self._state = replace(self._state, measured=message.measured)
             self._failure = None
             self.redraw()

@@ -85,6 +85,9 @@ class ConsoleScreen(Insight, Screen[None]):
     def left(self) -> None:
         """End what only this screen needs."""
 
+    def moved(self) -> None:
+        """Ask anew for what is not in the picture: another moment is drawn."""
+
     # For the screens to use --------------------------------------------------
 
     @property
@@ -113,8 +116,10 @@ class ConsoleScreen(Insight, Screen[None]):
             return
         self.draw()
         title = self.titled()
+        if self.console_app.rewound and self.view.rewound is None:
+            title = f"{title} · of now"
         title = f"▾ more below · {title}" if self.more_below() else title
-        self.query_one(Header).show_view(self.view, self.look, self.now, title)
+        self.query_one(Header).show_view(self.view, self.look, self.engine.clock.now(), title)
         footer = self.query_one(Footer)
         if self.console_app.words:
             footer.show_words(self.console_app.words, self.look)

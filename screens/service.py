@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from console.domain.description import ServiceDescription
 from console.domain.filtering import REPLICA_WORDS
-from console.domain.happenings import Happening
 from console.domain.services import Service
 from console.errors import ConsoleError, NotSupported
 from screens.acting import ActsOnServices
@@ -74,16 +73,18 @@ class ServiceScreen(ActsOnServices):
         service = self.service()
         if service is None:
             return
-        state = _asked_about(service)
+        state = self.then, _asked_about(service)
         if state == self._asked_for or self._waiting:
             return
         self._asked_for = state
         self._waiting = True
-        name, engine = service.name, self.engine
+        name, engine, then = service.name, self.engine, self.then
 
         def work() -> ServiceDescribed:
+            if then is not None:  # what the runtime could tell is of now
+                happened = engine.happened(HAPPENED_SECONDS, name, then)
+                return ServiceDescribed(name, None, happened, then=then)
             described: ServiceDescription | None = None
-            happened: list[Happening] = []
             failed: ConsoleError | None = None
             try:
                 described = engine.describe(name)
@@ -97,6 +98,10 @@ class ServiceScreen(ActsOnServices):
         request(self, "describe", work)
         self.set_timer(ASK_AGAIN_SECONDS, self._may_ask)
 
+    def moved(self) -> None:
+        """Ask what had happened by that moment."""
+        self._asked_for, self._waiting = None, False
+
     def _may_ask(self) -> None:
         self._waiting = False
         self.redraw()
@@ -105,7 +110,12 @@ class ServiceScreen(ActsOnServices):
         """Draw what the runtime knows."""
         message.stop()
         self._known = Known(
-            message.name, message.description, message.happened, self.now, message.failed
+            message.name,
+            message.description,
+            message.happened,
+            self.now,
+            message.failed,
+            message.then,
         )
         self.redraw()
 
@@ -113,7 +123,7 @@ class ServiceScreen(ActsOnServices):
         """Say why nothing more is known."""
         message.stop()
         name = self.service_name() or ""
-        self._known = Known(name, None, (), self.now, message.error)
+        self._known = Known(name, None, (), self.now, message.error, self.then)
         self.redraw()
 
     # Drawing -----------------------------------------------------------------
@@ -128,7 +138,9 @@ class ServiceScreen(ActsOnServices):
         self._shown = name
         if self.in_front:
             self._ask()
-        known = self._known if self._known.name == name else Known(name or "")
+        known = self._known
+        if (known.name, known.then) != (name, self.then):
+            known = Known(name or "", then=self.then)
         self._page = service_page(
             self.view,
             self.service(),

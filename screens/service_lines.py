@@ -53,6 +53,7 @@ class Known:
         happened: What happened to it lately, the newest first.
         at: When it was asked.
         failed: Why it could not be asked.
+        then: Of which moment of the past it is; None for the present.
     """
 
     name: str = ""
@@ -60,6 +61,7 @@ class Known:
     happened: tuple[Happening, ...] = ()
     at: datetime | None = None
     failed: ConsoleError | None = None
+    then: datetime | None = None
 
 
 def service_page(
@@ -282,6 +284,8 @@ def _replica(
         rows.append(("tasks", words, look.text))
     if of is None:
         missing = "asking the runtime…" if known.at is None else "the runtime tells no more of it"
+        if known.then is not None:
+            missing = "what only the runtime can tell is of now, and not kept"
         lines = [Text(), heading(clean(replica.name, 100), look)]
         return lines + _rows([*rows, ("", missing, look.dim)], width, look)
     if of.image:

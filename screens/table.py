@@ -26,6 +26,7 @@ class ScreenEntry:
         title: As drawn.
         question: What it answers, for help and palette.
         place: ``module:Class``, imported when it is first shown.
+        watches: It draws from the picture of the stack, and can so be moved back in time.
     """
 
     name: str
@@ -33,6 +34,7 @@ class ScreenEntry:
     title: str
     question: str
     place: str
+    watches: bool = False
 
     def load(self) -> type[ConsoleScreen]:
         """Import and return the screen's class."""
@@ -43,21 +45,45 @@ class ScreenEntry:
 
 #: The first one is shown at the start and is where ``esc`` ends.
 SCREENS: tuple[ScreenEntry, ...] = (
-    ScreenEntry("overview", "v", "Overview", "what is wrong?", "screens.overview:OverviewScreen"),
-    ScreenEntry("service", "i", "Service", "why?", "screens.service:ServiceScreen"),
-    ScreenEntry("logs", "l", "Logs", "what does it say?", "screens.logs:LogsScreen"),
-    ScreenEntry("queues", "t", "Queues", "will it drain, when?", "screens.queues:QueuesScreen"),
-    ScreenEntry("metrics", "m", "Metrics", "since when?", "screens.metrics:MetricsScreen"),
     ScreenEntry(
-        "alerts", "a", "Alerts", "what is firing, which procedure?", "screens.alerts:AlertsScreen"
+        "overview",
+        "v",
+        "Overview",
+        "what is wrong?",
+        "screens.overview:OverviewScreen",
+        watches=True,
+    ),
+    ScreenEntry("service", "i", "Service", "why?", "screens.service:ServiceScreen", watches=True),
+    ScreenEntry("logs", "l", "Logs", "what does it say?", "screens.logs:LogsScreen", watches=True),
+    ScreenEntry(
+        "queues", "t", "Queues", "will it drain, when?", "screens.queues:QueuesScreen", watches=True
+    ),
+    ScreenEntry(
+        "metrics", "m", "Metrics", "since when?", "screens.metrics:MetricsScreen", watches=True
+    ),
+    ScreenEntry(
+        "alerts",
+        "a",
+        "Alerts",
+        "what is firing, which procedure?",
+        "screens.alerts:AlertsScreen",
+        watches=True,
     ),
     ScreenEntry(
         "operations", "o", "Operations", "who did what?", "screens.operations:OperationsScreen"
     ),
     ScreenEntry(
-        "changes", "h", "Changes", "what changed in the last hour?", "screens.changes:ChangesScreen"
+        "changes",
+        "h",
+        "Changes",
+        "what changed in the last hour?",
+        "screens.changes:ChangesScreen",
+        watches=True,
     ),
 )
+
+#: Names of the screens that can be moved back in time.
+WATCHING = tuple(entry.name for entry in SCREENS if entry.watches)
 
 
 def screen_entry(name: str) -> ScreenEntry:

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from console.domain.film import Frame
 from console.domain.operations import Operation, OperationSummary
-from console.domain.snapshot import AgentState, Snapshot
+from console.domain.snapshot import AgentState, Overall, Snapshot
 from screens.rendering import sparkline
 
 if TYPE_CHECKING:
@@ -21,6 +22,25 @@ TREND_SECONDS = 1800.0
 TREND_CELLS = 12
 #: In a picture just taken, the operation may have been read this long before.
 JOURNAL_READ_EVERY = timedelta(seconds=1.5)
+
+
+@dataclass(frozen=True, slots=True)
+class Rewound:
+    """
+    That what is drawn is the past.
+
+    Args:
+        frame: The picture, and whether something is missing beside it.
+        present: How the stack is now; None while that is not known.
+    """
+
+    frame: Frame
+    present: Overall | None = None
+
+    @property
+    def at(self) -> datetime:
+        """The moment that is drawn."""
+        return self.frame.at
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +63,7 @@ class View:
         trends: Figures of the last half hour by name, in :data:`TREND_CELLS` means each;
             empty without a history.
         low_bandwidth: Draw no clock: every byte counts.
+        rewound: What is drawn is the past; None where it is the present.
     """
 
     environment: str
@@ -58,6 +79,11 @@ class View:
     seen: Snapshot | None = None
     low_bandwidth: bool = False
     trends: Mapping[str, tuple[float | None, ...]] = field(default_factory=dict)
+    rewound: Rewound | None = None
+
+    def moment(self, now: datetime) -> datetime:
+        """Return the moment that is drawn, *now* for the present."""
+        return now if self.rewound is None else self.rewound.at
 
     def trend(self, name: str, cells: int = TREND_CELLS, top: float | None = None) -> str:
         """Return a figure of the last half hour as bars; "" where there is nothing to draw."""

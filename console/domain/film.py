@@ -6,10 +6,13 @@ A picture is mostly what the one before was, so only the first of a reel is kept
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from console.domain.happenings import Happening, Kind
+from console.domain.operations import Operation
 from console.domain.snapshot import Snapshot
 
 #: Two pictures this many intervals apart have a gap between them: nobody took any.
@@ -36,6 +39,49 @@ class Frame:
     def at(self) -> datetime:
         """When it was taken."""
         return self.snapshot.taken_at
+
+
+@dataclass(frozen=True, slots=True)
+class Landmark:
+    """
+    A moment to go back to.
+
+    Args:
+        at: When it happened, or began.
+        words: What it was.
+        grave: Whether it was one for the worse.
+        operation: Whether somebody did it.
+    """
+
+    at: datetime
+    words: str
+    grave: bool = False
+    operation: bool = False
+
+
+def landmarks(
+    happened: Sequence[Happening], operations: Iterable[Operation], since: datetime
+) -> list[Landmark]:
+    """
+    Return the alerts, what else went wrong, and the operations of a time, the newest first.
+
+    What went wrong at one moment is told together, with what is nearest to the cause.
+    """
+    found = [Landmark(one.at, one.words, one.grave) for one in happened if one.kind is Kind.ALERT]
+    wrong: dict[datetime, list[Happening]] = {}
+    for one in happened:
+        if one.grave and one.kind not in {Kind.ALERT, Kind.CHANGE, Kind.OPERATION}:
+            wrong.setdefault(one.at, []).append(one)
+    for at, several in wrong.items():
+        first = next((one for one in several if one.kind is Kind.REPLICA), several[0])
+        more = f" · and {len(several) - 1} more" if len(several) > 1 else ""
+        found.append(Landmark(at, first.words + more, grave=True))
+    for done in operations:
+        began = done.started_at or done.submitted_at
+        words = f"{done.verb} {done.plan.summary}: {done.state.value} · by {done.actor}"
+        if began >= since:
+            found.append(Landmark(began, words, operation=True))
+    return sorted(found, key=lambda one: one.at, reverse=True)
 
 
 def gap_between(

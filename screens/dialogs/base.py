@@ -129,7 +129,7 @@ class Dialog(Insight, ModalScreen[Answer]):
         title = fill(styled(f" {self.heading}", self.look.strong), width)
         body.show([*self._margin, title, *self._margin, *self.content(width)])
         more = "▾ more below" if body.more_below else ""
-        self.query_one(Header).show_view(self.view, self.look, self.now, more)
+        self.query_one(Header).show_view(self.view, self.look, self.engine.clock.now(), more)
         self.query_one(Footer).show_hints(self.answers(), self.look)
 
     @property

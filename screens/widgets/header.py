@@ -11,7 +11,7 @@ from rich.text import Text
 
 from console.domain.operations import UNFINISHED, OperationState
 from console.domain.services import Health
-from console.domain.snapshot import Snapshot
+from console.domain.snapshot import Overall, Snapshot
 from screens.look import Look
 from screens.rendering import (
     age,
@@ -45,7 +45,7 @@ class Header(Lines):
 
 
 def header_lines(view: View, look: Look, now: datetime, title: str, width: int) -> list[Text]:
-    """Return the lines of the header."""
+    """Return the lines of the header; *now* is the present, whatever moment is drawn."""
     bar = look.banner if view.production else look.bar
     place = _place(view, look)
     person = _person(view, look, now, width, width - place.cell_len)
@@ -71,6 +71,9 @@ def _place(view: View, look: Look) -> Text:
 def _person(view: View, look: Look, now: datetime, width: int, room: int) -> Text:
     """Return access, operator and clocks; of these the operator gives way to the place."""
     clocks = []
+    if view.rewound is not None:
+        words = f" NOT NOW  {_moment(view.rewound.at, now)} "
+        return styled(words, look.warn + Style(reverse=True))
     if not view.low_bandwidth:
         clocks.append(f"{now:%H:%M} UTC")
         local = now.astimezone()
@@ -130,7 +133,9 @@ def _summary(snapshot: Snapshot) -> str:
 
 
 def _notices(view: View, look: Look, now: datetime, width: int) -> list[Text]:
+    past, now = _past_notice(view, look, now, width), view.moment(now)
     lines = [
+        *past,
         *_stale_notice(view, look, now),
         *_maintenance_notice(view, look, now),
         *_operation_notice(view, look, now),
@@ -139,6 +144,29 @@ def _notices(view: View, look: Look, now: datetime, width: int) -> list[Text]:
     for line in lines:
         line.truncate(width, overflow="ellipsis")
     return lines
+
+
+def _past_notice(view: View, look: Look, now: datetime, width: int) -> list[Text]:
+    """Say that this is the past, how long ago, what now is, and what was not kept."""
+    rewound = view.rewound
+    if rewound is None:
+        return []
+    loud = look.warn + Style(reverse=True)
+    ago = age((now - rewound.at).total_seconds())
+    words = f" ◀ {ago} ago: this was {_moment(rewound.at, now)}, not now"
+    if rewound.present not in {None, Overall.HEALTHY}:
+        words += f" · now {rewound.present.value.upper() if rewound.present else ''}"
+    lines = [fill(styled(f"{words} · . back to now", loud), width, loud)]
+    if rewound.frame.gap is not None:
+        since_, until = (f"{at:%H:%M:%S}" for at in rewound.frame.gap)
+        words = f" ▲ nothing was kept from {since_} to {until}: no agent ran then "
+        lines.append(styled(words, loud))
+    return lines
+
+
+def _moment(at: datetime, now: datetime) -> str:
+    """Return a moment to the second, with its day where that is another."""
+    return f"{at:%H:%M:%S} UTC" if at.date() == now.date() else f"{at:%d %b %H:%M:%S} UTC"
 
 
 def _stale_notice(view: View, look: Look, now: datetime) -> list[Text]:

@@ -19,6 +19,7 @@ from typing import Any
 from console.domain.alerts import PROMETHEUS, Delivery, Silence
 from console.domain.audit import AuditVerdict
 from console.domain.description import ServiceDescription
+from console.domain.film import Frame, gap_between
 from console.domain.happenings import Happening, concerning, merged
 from console.domain.measures import Curve, MeasuredRange, measures_of, step_of
 from console.domain.operations import (
@@ -36,7 +37,7 @@ from console.domain.runbook import Runbook, parse_runbook
 from console.domain.settling import Settling
 from console.domain.snapshot import Snapshot
 from console.duties.autoscale import Switch
-from console.errors import ConsoleError, ReadOnly
+from console.errors import ConsoleError, ReadOnly, Unreachable
 from console.ports import LogLine, LogRequest
 from console.settings import PROJECT
 from tests.fakes.capable import CapableRuntime
@@ -96,6 +97,7 @@ class FakeEngine:
         self.history: dict[str, list[tuple[datetime, float | None]]] = {}
         #: What the agent saw, what people did, means by figure, what services are made of.
         self.seen: list[Happening] = []
+        self.past: list[Snapshot] = []
         self.done: list[Change] = []
         self.trends: dict[str, tuple[float | None, ...]] = {}
         self.descriptions: dict[str, ServiceDescription] = {}
@@ -155,6 +157,21 @@ class FakeEngine:
 
     def last_picture(self) -> Snapshot | None:
         return self.recalled
+
+    def rewound(self, at: datetime, steps: int = 0) -> Frame | None:
+        """Every picture a film of :attr:`past`, oldest first; a minute apart is a gap."""
+        place = max((n for n, one in enumerate(self.past) if one.taken_at <= at), default=-1)
+        asked, place = (at if not steps else self.past[place].taken_at), place + steps
+        if place >= len(self.past):
+            return None
+        if place < 0 or not self.past:
+            raise Unreachable("nothing was kept before 03:00:00 UTC")
+        found = self.past[place].taken_at
+        later = [*self.past, self.past[-1]][place + 1].taken_at
+        gap = gap_between(asked, found, 10.0)
+        if asked > found and gap_between(found, asked, 10.0):
+            gap = found, later
+        return Frame(self.past[place], gap)
 
     def watch(self) -> None:
         if ("watch",) not in self.asked:
@@ -229,14 +246,18 @@ class FakeEngine:
         return [(at, value) for at, value in self.history.get(name, []) if at >= since]
 
     def means(
-        self, names: Collection[str], seconds: float, count: int
+        self, names: Collection[str], seconds: float, count: int, until: datetime | None = None
     ) -> dict[str, tuple[float | None, ...]]:
         known = self.trends
         return {name: known[name] for name in names if name in known}
 
-    def happened(self, seconds: float, service: str | None = None) -> list[Happening]:
-        since = self.clock.now() - timedelta(seconds=seconds)
+    def happened(
+        self, seconds: float, service: str | None = None, until: datetime | None = None
+    ) -> list[Happening]:
+        end = until or self.clock.now()
+        since = end - timedelta(seconds=seconds)
         found = merged([one for one in self.seen if one.at >= since], self.done, self.journal)
+        found = found if until is None else [one for one in found if one.at <= until]
         return found if service is None else concerning(found, service)
 
     def describe(self, service: str) -> ServiceDescription:
@@ -245,12 +266,13 @@ class FakeEngine:
             raise self.describe_failure
         return self.descriptions.get(service) or described(service, self._picture)
 
-    def measured(self, seconds: float) -> MeasuredRange:
+    def measured(self, seconds: float, then: Snapshot | None = None) -> MeasuredRange:
         self.asked.append(("measured", seconds))
         if self.unmeasured is not None:
             raise self.unmeasured
         count = round(seconds / step_of(seconds))
-        begin = NOW - timedelta(seconds=step_of(seconds) * (count - 1))
+        end = NOW if then is None else then.taken_at
+        begin = end - timedelta(seconds=step_of(seconds) * (count - 1))
         curves = tuple(
             Curve(
                 measure,

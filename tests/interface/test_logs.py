@@ -312,7 +312,7 @@ async def test_the_beginning_is_chosen_and_older_lines_are_loaded(open_desk: Ope
         await desk.press("enter", "g")
         await desk.sees("minute 10.")
         assert "minute 11." not in desk.text
-        await desk.press("left_square_bracket")
+        await desk.press("B")
         await desk.until(lambda: len(desk.screen.book) == 71, "an hour more")  # type: ignore[attr-defined]
         await desk.sees("minute 10.")  # what was in sight still is
         await desk.press("g")

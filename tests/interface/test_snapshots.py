@@ -84,7 +84,7 @@ def test_changes(snap_compare: SnapCompare, state: str, size: tuple[int, int]) -
         engine.done = list(pictures.normal().changes[:1])
     if state == "failed":
 
-        def broken(seconds: float, service: str | None = None) -> object:
+        def broken(seconds: float, **more: object) -> object:
             raise operations.TOO_MANY
 
         engine.happened = broken  # type: ignore[method-assign,assignment]

@@ -14,7 +14,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from console.domain.film import delta, developed, rounded
+from console.domain.film import delta, developed, landmarks, rounded
+from console.domain.happenings import Happening, Kind
+from console.domain.operations import OperationState
 from console.domain.policy import RewindPolicy
 from console.domain.snapshot import Snapshot
 from console.errors import Unreachable
@@ -22,6 +24,7 @@ from console.journal import film as film_module
 from console.journal.film import REEL_FRAMES, FilmStore
 from console.journal.reels import MAGIC, reels_in
 from tests.fakes.clock import FakeClock
+from tests.fakes.operations import operation
 from tests.fakes.pictures import NOW, normal
 
 EVERY = timedelta(seconds=10)
@@ -303,3 +306,35 @@ def test_what_is_no_reel_is_nothing(film: FilmStore, clock: FakeClock) -> None:
         (film.path / name).write_bytes(struct.pack(">dII", 1.0, 2**31, 0) * 3)
 
     assert seen(film, at(0)) == 0
+
+
+# Landmarks -----------------------------------------------------------------------
+
+
+def test_what_one_may_want_to_go_back_to() -> None:
+    def happened(seconds: float, kind: Kind, words: str, *, grave: bool = True) -> Happening:
+        return Happening(NOW + timedelta(seconds=seconds), kind, "it", words, grave)
+
+    done = operation(OperationState.DONE, started_at=at(1), submitted_at=at(1))
+    old = operation(OperationState.DONE, started_at=at(-9), submitted_at=at(-9))
+
+    found = landmarks(
+        [
+            happened(30, Kind.ALERT, "alert is over", grave=False),
+            happened(20, Kind.SERVICE, "app healthy → unhealthy"),
+            happened(20, Kind.REPLICA, "app-1 killed"),
+            happened(20, Kind.ALERT, "alert firing"),
+            happened(15, Kind.REPLICA, "app-1 started", grave=False),
+            happened(12, Kind.CHANGE, "scale"),
+        ],
+        [done, old],
+        NOW,
+    )
+
+    assert [(one.at, one.words, one.grave) for one in found] == [
+        (at(3), "alert is over", False),
+        (at(2), "alert firing", True),
+        (at(2), "app-1 killed · and 1 more", True),
+        (at(1), "scale worker-llm 2 → 4: done · by ana", False),
+    ]
+    assert [one.operation for one in found] == [False, False, False, True]
