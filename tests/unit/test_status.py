@@ -463,9 +463,16 @@ def test_watch_tells_programs_what_each_change_is_about(
 def test_a_status_from_the_picture_loads_no_vendor(tmp_path: Path) -> None:
     lock = AgentLock(tmp_path)
     assert lock.take()
-    PictureFile(tmp_path).write(
-        replace(picture(), taken_at=datetime.now(UTC), agent=AgentState.RUNNING)
-    )
+    file, ended = PictureFile(tmp_path), threading.Event()
+
+    def keep_fresh() -> None:  # as an agent does: the interpreter may take its time to start
+        while True:
+            file.write(replace(picture(), taken_at=datetime.now(UTC), agent=AgentState.RUNNING))
+            if ended.wait(0.5):
+                return
+
+    agent = threading.Thread(target=keep_fresh)
+    agent.start()
     code = (
         "import sys\n"
         "from console.bootstrap import build_engine\n"
@@ -482,6 +489,8 @@ def test_a_status_from_the_picture_loads_no_vendor(tmp_path: Path) -> None:
         timeout=30,
         check=False,
     )
+    ended.set()
+    agent.join()
     lock.release()
 
     assert done.stdout.splitlines()[-1] == "0 []", done.stdout + done.stderr
