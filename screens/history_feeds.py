@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from console.domain.figures import replica_request_figure, request_figure
+from console.domain.services import Role
 from console.domain.snapshot import Snapshot
 from screens.feeds import LIST_INTERVAL_SECONDS, MOVING_SECONDS, Feed, as_console_error, ended
 from screens.messages import HappeningsRead, RequestFailed, TrendsRead
@@ -29,6 +31,8 @@ MAIN_TRENDS = (
     "host_memory_ratio",
     "host_disk_ratio",
 )
+#: Replicas of a service whose requests are drawn as trends.
+MOST_REPLICAS = 20
 #: Figures of each queue that are.
 QUEUE_TRENDS = ("depth", "arrived_per_second", "completed_per_second")
 
@@ -64,6 +68,13 @@ def trend_names(picture: Snapshot) -> list[str]:
     return [
         *MAIN_TRENDS,
         *(f"service.{s.name}.{f}" for s in picture.services for f in ("cpu_ratio", "memory_bytes")),
+        *(request_figure(s.name) for s in picture.services if s.role is Role.APP),
+        *(
+            replica_request_figure(r.name)
+            for s in picture.services
+            for r in s.replicas[:MOST_REPLICAS]
+            if r.request_rate is not None
+        ),
         *(f"queue.{q.name}.{f}" for q in picture.queues for f in QUEUE_TRENDS),
     ]
 

@@ -10,6 +10,7 @@ from rich.style import Style
 from rich.text import Text
 
 from console.domain.description import ReplicaDescription, ServiceDescription
+from console.domain.figures import replica_request_figure, request_figure
 from console.domain.filtering import Filter, replica_facts, sorted_replicas
 from console.domain.happenings import Happening, Kind
 from console.domain.load import uneven_load
@@ -103,6 +104,7 @@ def service_page(
     stale = view.stale(now) or bool(view.failure) or view.blind
     page = Page([_headline(service, target, look, width, stale=stale)], [])
     page.lines.extend(_trends(view, service, look, width))
+    page.lines.extend(_shares(view, service, look, width))
     page.lines.extend(_why(service, known, look, now, width))
     page.lines.extend(_drift(service, known, look, width))
     page.lines.append(Text())
@@ -152,7 +154,7 @@ def _trends(view: View, service: Service, look: Look, width: int) -> list[Text]:
     top = float(limit) if limit else None
     parts.append(("memory", view.trend(f"service.{service.name}.memory_bytes", cells, top)))
     if service.role is Role.APP:
-        parts.append(("requests", view.trend("request_rate", cells)))
+        parts.append(("requests", view.trend(request_figure(service.name), cells)))
     drawn = [(name, bars) for name, bars in parts if bars]
     if not drawn:
         return []
@@ -161,6 +163,20 @@ def _trends(view: View, service: Service, look: Look, width: int) -> list[Text]:
         line.append(f"   {name} ", look.dim).append(bars, look.text)
     line.truncate(width, overflow="ellipsis")
     return [line]
+
+
+def _shares(view: View, service: Service, look: Look, width: int) -> list[Text]:
+    """Return the requests of each replica over the last half hour, on one scale."""
+    figures = {r.name: replica_request_figure(r.name) for r in service.replicas}
+    known = [v for name in figures.values() for v in view.trends.get(name, ()) if v is not None]
+    line, shown = styled("   requests"), 0
+    for replica in service.replicas:
+        bars = view.trend(figures[replica.name], 12, max(known, default=0.0))
+        told = f"   {clean(replica.name, 60)} "
+        if bars and line.cell_len + len(told) + len(bars) <= width:
+            line.append(told, look.dim).append(bars, look.text)
+            shown += 1
+    return [line] if shown > 1 else []
 
 
 def _why(service: Service, known: Known, look: Look, now: datetime, width: int) -> list[Text]:

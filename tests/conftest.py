@@ -9,10 +9,15 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from tests.compose_stack import compose_stack as compose_stack
 from tests.stack import Stack
+
+# How long an example takes says how busy the machine is, and nothing of what is tested.
+hypothesis.settings.register_profile("any machine", deadline=None)
+hypothesis.settings.load_profile("any machine")
 
 #: Set in CI: a machine without an engine fails the tests that need one.
 ENGINE_REQUIRED = "FRAGRANCE_ENGINE_REQUIRED"

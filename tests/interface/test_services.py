@@ -6,11 +6,13 @@ from dataclasses import replace
 
 import pytest
 
+from console.domain.figures import figures_of
 from console.domain.happenings import Happening, Kind
 from console.domain.services import Health, ReplicaState, Role, Service
 from console.errors import Unreachable
 from screens.acting import ActsOnServices
 from screens.dialogs.base import Dialog
+from screens.history_feeds import trend_names
 from screens.overview import OverviewScreen
 from screens.service import ServiceScreen
 from screens.widgets.lines import Later
@@ -268,3 +270,25 @@ async def test_a_quiet_hour_is_said_in_words(open_desk: OpenDesk) -> None:
     async with open_desk(pictures.normal()) as desk:
         await desk.press("h")
         await desk.sees("Nothing changed in the last hour")
+
+
+async def test_the_requests_of_a_service_and_of_each_replica_are_drawn_over_time(
+    open_desk: OpenDesk,
+) -> None:
+    engine = FakeEngine(pictures.drifting())
+    counted = {"service.app.request_rate": 24.4, "replica.app-1.request_rate": 23.5}
+    kept = figures_of(pictures.drifting())
+    assert {name: kept[name] for name in counted} == counted
+    assert {*counted, "replica.app-2.request_rate"} <= set(trend_names(pictures.drifting()))
+    engine.trends = {
+        "service.app.request_rate": (24.4,) * 8,
+        "replica.app-1.request_rate": (23.5,) * 8,
+        "replica.app-2.request_rate": (0.9,) * 8,
+    }
+    engine.recalled = engine.picture
+    async with open_desk(None, engine=engine) as desk:
+        await desk.until(lambda: desk.app.view.trends, "trends")
+        desk.app.chosen = "app"
+        await desk.press("i")
+        # On one scale, so that what has no share of the load is seen.
+        await desk.sees("requests     ", "app-1     ████████", "app-2     ▁▁▁▁▁▁▁▁")
