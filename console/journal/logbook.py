@@ -12,6 +12,7 @@ from pathlib import Path
 
 import msgspec
 
+from console.decoding import decoder
 from console.domain.audit import AuditVerdict
 from console.domain.operations import Actor, Change, OpenQuestion, Operation
 from console.domain.plans import Json
@@ -242,7 +243,7 @@ def _grant(connection: sqlite3.Connection) -> _Grant | None:
     """Return the last grant of write access whose end is not recorded."""
     row = connection.execute("select value from meta where key = 'elevated'").fetchone()
     try:
-        return None if row is None else msgspec.json.decode(row["value"], type=_Grant)
+        return None if row is None else decoder(_Grant).decode(row["value"])
     except msgspec.MsgspecError:
         return None  # nobody who can be named: none
 

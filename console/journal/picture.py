@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import os
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from console.decoding import decoder
 from console.domain.snapshot import SCHEMA_VERSION, Snapshot
 from console.errors import Unreachable
 from console.journal.agent_lock import agent_alive
 from console.modes import open_file
 
 if TYPE_CHECKING:
-    import msgspec
+    pass
 
 
 class PictureFile:
@@ -81,14 +81,7 @@ def from_json(raw: bytes) -> Snapshot | None:
     import msgspec
 
     try:
-        snapshot: Snapshot = _decoder().decode(raw)
+        snapshot = decoder(Snapshot).decode(raw)
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return None
     return snapshot if snapshot.schema_version == SCHEMA_VERSION else None
-
-
-@cache
-def _decoder() -> msgspec.json.Decoder[Snapshot]:
-    import msgspec
-
-    return msgspec.json.Decoder(Snapshot)

@@ -11,6 +11,7 @@ from typing import Final
 
 import msgspec
 
+from console.decoding import decoder
 from console.domain.operations import (
     Actor,
     Operation,
@@ -82,7 +83,7 @@ def encode_actor(actor: Actor) -> str:
 
 def decode_actor(text: str) -> Actor:
     """Return the actor in *text*."""
-    return msgspec.json.decode(text, type=Actor)
+    return decoder(Actor).decode(text)
 
 
 def actor_fields(actor: Actor) -> dict[str, Json]:
@@ -92,7 +93,7 @@ def actor_fields(actor: Actor) -> dict[str, Json]:
 
 def decode_operation(row: sqlite3.Row, events: Iterable[sqlite3.Row]) -> Operation:
     """Return the operation of *row*; *events* are its step events, oldest first."""
-    plan = msgspec.json.decode(row["plan"], type=Plan)
+    plan = decoder(Plan).decode(row["plan"])
     story = list(events)
     latest = {event["name"]: event for event in story if event["phase"] not in TALK}
     asks = row["state"] == OperationState.RUNNING and any(step.question for step in plan.steps)

@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from console.decoding import decoder
 from console.domain.film import delta, developed
 from console.domain.snapshot import SCHEMA_VERSION, Snapshot
 from console.errors import Unreachable
@@ -107,6 +108,7 @@ class Spool:
                 before = self._developed[-1] if self._developed else None
                 change = msgspec.json.decode(zlib.decompress(self.records[len(self._developed)][1]))
                 self._developed.append(developed(before, change))
+            decoder(Snapshot)  # whoever is first must be alone
             snapshot = msgspec.convert(self._developed[index], Snapshot)
         except (LookupError, TypeError, ValueError, zlib.error) as error:
             raise _of_another_version(taken) from error

@@ -9,6 +9,7 @@ from typing import Generic, TypeVar
 
 import msgspec
 
+from console.decoding import decoder
 from console.modes import open_file
 
 T = TypeVar("T")
@@ -64,7 +65,7 @@ class JsonDirectory(Generic[T]):
 
     def __init__(self, path: Path, kind: type[T]) -> None:
         self.path = path
-        self._decoder = msgspec.json.Decoder(kind)
+        self._decoder = decoder(kind)
         self._cache: dict[str, tuple[tuple[int, int, int], T | None]] = {}
 
     def read(self) -> dict[str, T | None]:

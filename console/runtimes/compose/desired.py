@@ -14,6 +14,7 @@ from pathlib import Path
 
 import msgspec
 
+from console.decoding import decoder
 from console.errors import Unreachable
 from console.modes import make_directory
 from console.runtimes.files import write_atomic, write_json
@@ -97,7 +98,7 @@ class DesiredFile:
             Unreachable: If the file is damaged or may not be read.
         """
         try:
-            return msgspec.json.decode(self._path.read_bytes(), type=Desired)
+            return decoder(Desired).decode(self._path.read_bytes())
         except (FileNotFoundError, NotADirectoryError):
             return Desired()
         except (OSError, msgspec.MsgspecError) as error:

@@ -16,6 +16,7 @@ from typing import Any
 
 import msgspec
 
+from console.decoding import decoder
 from console.domain.services import Limits, Role
 from console.errors import ConsoleError, Refused, Unreachable, UsageError
 from console.modes import make_directory
@@ -208,7 +209,7 @@ class ModelFile:
 
     def _read_file(self) -> _Kept | None:
         try:
-            return msgspec.json.decode(self._path.read_bytes(), type=_Kept)
+            return decoder(_Kept).decode(self._path.read_bytes())
         except (OSError, msgspec.MsgspecError):
             return None
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import msgspec
 
+from console.decoding import decoder
 from console.errors import Unreachable
 from console.runtimes.embedded.specs import Catalogue
 
@@ -33,7 +34,7 @@ class CatalogueFile:
             stat = self.path.stat()
             signature = (stat.st_mtime_ns, stat.st_ino)
             if self._read is None or self._read[0] != signature:
-                decoded = msgspec.json.decode(self.path.read_bytes(), type=Catalogue)
+                decoded = decoder(Catalogue).decode(self.path.read_bytes())
                 self._read = (signature, decoded)
         except (FileNotFoundError, NotADirectoryError):
             return None
