@@ -10,6 +10,7 @@ from __future__ import annotations
 import fcntl
 import os
 import pty
+import random
 import select
 import signal
 import struct
@@ -18,11 +19,15 @@ import sys
 import tempfile
 import termios
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
+from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tests.fakes.engine import FakeEngine
 
 PROJECT = Path(__file__).resolve().parents[2]
 #: The console on a scene.
@@ -98,6 +103,20 @@ class InTerminal:
                 got += os.read(self.parent, 65536)
         self.written += got
         return got
+
+    def rate(self, seconds: float) -> float:
+        """
+        Return bytes a second, counted for at least *seconds*.
+
+        A machine that is held up counts for longer; what was written before is not counted.
+        """
+        while True:
+            begin = time.monotonic()
+            if not select.select([self.parent], [], [], 0)[0]:
+                break
+            self.written += os.read(self.parent, 65536)
+        count = len(self.read(seconds))
+        return count / (time.monotonic() - begin)
 
     def until(self, words: bytes, seconds: float = 20) -> None:
         """Wait until *words* were written."""
@@ -178,6 +197,31 @@ def count_keys() -> None:
     ConsoleApp.on_event = counted  # type: ignore[method-assign]
 
 
+def hurrying_engine() -> FakeEngine:
+    """Return one of 300 replicas whose every picture is new, and a thousand log lines a second."""
+    from console.domain.logs import LogLine, LogRequest
+    from tests.benchmarks.busy import make_picture
+    from tests.fakes import engine as scripted
+
+    chance = random.Random(7)  # noqa: S311 - figures, no secret
+
+    class Hurrying(scripted.FakeEngine):
+        def snapshot(self) -> Any:
+            at = self.picture.taken_at + timedelta(microseconds=1)
+            self.picture = make_picture(at, 300, chance)
+            return self.picture
+
+        def logs(self, request: LogRequest) -> Iterator[LogLine | None]:
+            del request
+            for number in count():
+                if number % 20 == 0:
+                    yield None
+                    time.sleep(0.02)
+                yield LogLine("app-1", "app", scripted.NOW, "info", f"GET /v1/formulas/{number}")
+
+    return Hurrying(make_picture(scripted.NOW, 300, chance))
+
+
 def main(scene: str) -> int:
     from screens.app import open_console
     from tests.fakes import pictures
@@ -198,6 +242,8 @@ def main(scene: str) -> int:
         engine = Ticking(hostile_picture(int(scene.removeprefix("hostile-"))))
         engine.log.extend(hostile_lines())
         count_keys()
+    if scene == "busy":
+        engine = hurrying_engine()
     engine.settings.low_bandwidth = "LOW_BANDWIDTH" in os.environ
 
     def change(*_: object) -> None:

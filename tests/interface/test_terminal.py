@@ -39,6 +39,24 @@ def test_idle_writes_nothing_and_a_change_only_itself() -> None:
         assert terminal.restored
 
 
+@pytest.mark.parametrize(("line", "most"), [("SSH_CONNECTION", 40_000), ("LOW_BANDWIDTH", 8_000)])
+def test_a_busy_stack_is_drawn_within_a_fixed_number_of_bytes_a_second(
+    line: str, most: int
+) -> None:
+    with InTerminal("busy", environ={line: SSH}) as terminal:
+        terminal.until(b"worker-llm")
+        overview = terminal.rate(3)
+        terminal.type(b"l")
+        terminal.until(b"following")
+        logs = terminal.rate(4)
+        # It was drawing all the while.
+        terminal.until_after(len(terminal.written), b"/v1/formulas")
+        terminal.type(b"q")
+        assert terminal.end() == 0
+    assert overview < most
+    assert logs < most
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_gives_the_terminal_back(number: signal.Signals) -> None:
     with InTerminal() as terminal:
