@@ -201,13 +201,14 @@ def hurrying_engine() -> FakeEngine:
     """Return one of 300 replicas whose every picture is new, and a thousand log lines a second."""
     from console.domain.logs import LogLine, LogRequest
     from tests.benchmarks.busy import make_picture
-    from tests.fakes import engine as scripted
+    from tests.fakes import pictures
+    from tests.fakes.engine import FakeEngine
 
     chance = random.Random(7)  # noqa: S311 - figures, no secret
 
-    class Hurrying(scripted.FakeEngine):
+    class Hurrying(FakeEngine):
         def snapshot(self) -> Any:
-            at = self.picture.taken_at + timedelta(microseconds=1)
+            at = super().snapshot().taken_at + timedelta(microseconds=1)
             self.picture = make_picture(at, 300, chance)
             return self.picture
 
@@ -217,9 +218,9 @@ def hurrying_engine() -> FakeEngine:
                 if number % 20 == 0:
                     yield None
                     time.sleep(0.02)
-                yield LogLine("app-1", "app", scripted.NOW, "info", f"GET /v1/formulas/{number}")
+                yield LogLine("app-1", "app", pictures.NOW, "info", f"GET /v1/formulas/{number}")
 
-    return Hurrying(make_picture(scripted.NOW, 300, chance))
+    return Hurrying(make_picture(pictures.NOW, 300, chance))
 
 
 def main(scene: str) -> int:
@@ -235,7 +236,7 @@ def main(scene: str) -> int:
             self._picture = replace(picture, taken_at=picture.taken_at + timedelta(microseconds=1))
             return picture
 
-    engine = Ticking(pictures.normal())
+    engine: FakeEngine = Ticking(pictures.normal())
     if scene.startswith("hostile-"):
         from tests.fakes.hostile import hostile_lines, hostile_picture
 
