@@ -325,8 +325,8 @@ class Monitoring(Protocol):
         """Close kept connections; the next question opens anew."""
 
 
-class Alerting(Protocol):
-    """An Alertmanager that is told of silences, and asked whether it reaches anybody."""
+class TakesSilences(Protocol):
+    """An Alertmanager that is told of silences."""
 
     def silence(self, address: str, silence: Silence) -> str:
         """
@@ -339,6 +339,10 @@ class Alerting(Protocol):
     def unsilence(self, address: str, silence_id: str) -> None:
         """End a silence in the Alertmanager, if it knows it; raises as :meth:`silence`."""
 
+
+class TellsDelivery(Protocol):
+    """An Alertmanager that is asked whether it reaches anybody."""
+
     def receivers(self, address: str) -> tuple[str, ...]:
         """Return the kinds of its receivers (``webhook``, ``slack``, ``pagerduty``); may raise."""
 
@@ -347,3 +351,7 @@ class Alerting(Protocol):
 
     def raise_test(self, address: str, name: str, begin: datetime, end: datetime) -> None:
         """Give it an alert that is nobody's, called *name*, which ends at *end*."""
+
+
+class Alerting(TakesSilences, TellsDelivery, Protocol):
+    """An Alertmanager."""

@@ -14,7 +14,7 @@ from console.domain.alerts import Delivery
 from console.domain.operations import Actor, Change
 from console.domain.snapshot import Snapshot
 from console.errors import NotSupported, Refused
-from console.ports import Alerting, Clock, Journal
+from console.ports import Clock, Journal, TellsDelivery
 
 #: How long sending may take: the wait for others of the group, and a try again.
 PATIENCE_SECONDS = 30.0
@@ -33,7 +33,7 @@ class DeliveryTest:
         clock: Its beginning, and the waiting.
     """
 
-    def __init__(self, journal: Journal, alerting: Alerting | None, clock: Clock) -> None:
+    def __init__(self, journal: Journal, alerting: TellsDelivery | None, clock: Clock) -> None:
         self._journal = journal
         self._alerting = alerting
         self._clock = clock
@@ -82,7 +82,7 @@ class DeliveryTest:
 
     def _watch(
         self,
-        alerting: Alerting,
+        alerting: TellsDelivery,
         address: str,
         kinds: tuple[str, ...],
         before: dict[str, tuple[float, float]],

@@ -22,7 +22,7 @@ from console.domain.silences import (
 )
 from console.domain.snapshot import Snapshot
 from console.errors import NotSupported, Refused, UsageError
-from console.ports import Alerting, Clock, Journal
+from console.ports import Clock, Journal, TakesSilences
 
 
 class Silencing:
@@ -35,7 +35,7 @@ class Silencing:
         clock: Their beginning.
     """
 
-    def __init__(self, journal: Journal, alerting: Alerting | None, clock: Clock) -> None:
+    def __init__(self, journal: Journal, alerting: TakesSilences | None, clock: Clock) -> None:
         self._journal = journal
         self._alerting = alerting
         self._clock = clock

@@ -15,10 +15,9 @@ import pytest
 from console.domain.operations import Operation, OperationState, StepPhase
 from console.engine import Engine
 from console.operations.lock import OperationLock
-from console.settings import Settings
 from tests.faults.harness import FaultHarness
 from tests.faults.test_operations import fragrance
-from tests.faults.toy_stack import build_toy
+from tests.faults.toy_stack import running_toy
 from tests.stack import wait_for
 
 STEP = "watch-worker-llm-at-2"
@@ -35,16 +34,12 @@ WISH = {
 def harness(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FaultHarness]:
     """Give a light stack with three workers and a queue that is too long."""
     state = tmp_path_factory.mktemp("toy") / "state"
-    engine = build_toy(Settings(project=state.parent, state=state))
-    engine.runtime.bring_up(lambda _: None)  # type: ignore[attr-defined]  # embedded can
-    try:
+    with running_toy(state) as engine:
         harness = FaultHarness(engine)
         up = engine.plan("scale", {"targets": {"worker-llm": 3}, "hold_seconds": 0})
         assert harness.run(up).state is OperationState.DONE
         (state / "toy" / "depth").write_text("60")
         yield harness
-    finally:
-        engine.runtime.take_down(lambda _: None, 30)  # type: ignore[attr-defined]
 
 
 def asked(engine: Engine) -> Operation:

@@ -16,7 +16,7 @@ import pytest
 from console.engine import Engine
 from console.operations.lock import OperationLock
 from console.settings import Settings
-from tests.faults.toy_stack import build_toy
+from tests.faults.toy_stack import build_toy, running_toy, take_down
 from tests.stack import PROJECT, wait_for
 
 RESTART = ("restart", "app", "--yes", "--reason", "stuck")
@@ -28,13 +28,8 @@ DOWN = ("scale", "worker-llm=1", "--yes", "--reason", "fewer briefs")
 @pytest.fixture
 def engine(tmp_path: Path) -> Iterator[Engine]:
     """Give a light stack that runs; each test breaks its journal."""
-    engine = build_toy(Settings(project=tmp_path, state=tmp_path / "state"))
-    engine.runtime.bring_up(lambda _: None)  # type: ignore[attr-defined]  # embedded can
-    try:
-        wait_for(lambda: len(workers(engine)) == 1, 30, "the worker did not register")
+    with running_toy(tmp_path / "state") as engine:
         yield engine
-    finally:
-        engine.runtime.take_down(lambda _: None, 30)  # type: ignore[attr-defined]
 
 
 def workers(engine: Engine) -> list[str]:
@@ -186,7 +181,7 @@ def test_a_full_disk_ends_no_supervisor_and_no_replica_that_writes_nothing(tmp_p
         assert "not recorded" in stopped.stderr
     finally:
         (disk / "ballast").unlink(missing_ok=True)
-        engine.runtime.take_down(lambda _: None, 30)  # type: ignore[attr-defined]
+        take_down(engine)
         subprocess.run(["umount", "--lazy", str(disk)], check=False)
 
 
@@ -234,5 +229,5 @@ def test_a_full_disk_is_said_and_acted_without(tmp_path: Path) -> None:
         assert back.returncode == 0, back.stderr
         assert engine.verify_audit().valid
     finally:
-        engine.runtime.take_down(lambda _: None, 30)  # type: ignore[attr-defined]
+        take_down(engine)
         subprocess.run(["umount", "--lazy", str(disk)], check=False)

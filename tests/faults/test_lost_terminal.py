@@ -16,8 +16,7 @@ import pytest
 
 from console.engine import Engine
 from console.operations.lock import OperationLock
-from console.settings import Settings
-from tests.faults.toy_stack import build_toy
+from tests.faults.toy_stack import running_toy
 from tests.stack import PROJECT, wait_for
 
 #: The address that sshd would have named.
@@ -27,12 +26,8 @@ FROM = "192.0.2.7"
 @pytest.fixture
 def engine(tmp_path: Path) -> Iterator[Engine]:
     """Give a light stack that runs."""
-    engine = build_toy(Settings(project=tmp_path, state=tmp_path / "state"))
-    engine.runtime.bring_up(lambda _: None)  # type: ignore[attr-defined]  # embedded can
-    try:
+    with running_toy(tmp_path / "state") as engine:
         yield engine
-    finally:
-        engine.runtime.take_down(lambda _: None, 30)  # type: ignore[attr-defined]
 
 
 def environment(engine: Engine, **more: str) -> dict[str, str]:

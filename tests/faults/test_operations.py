@@ -17,11 +17,12 @@ from console.domain.operations import OperationState, StepPhase
 from console.engine import Engine
 from console.errors import Busy, Interrupted, Refused
 from console.operations.lock import OperationLock
+from console.runtimes.embedded import EmbeddedRuntime
 from console.settings import Settings, load_settings
 from tests.faults.cases import CASES
 from tests.faults.forked_runner import forking
 from tests.faults.harness import FaultHarness, crashing, leave_an_old_log
-from tests.faults.toy_stack import build_toy
+from tests.faults.toy_stack import build_toy, running_toy
 from tests.stack import PROJECT, Stack, wait_for
 
 UP = {"targets": {"worker-llm": 2}, "hold_seconds": 0}
@@ -30,18 +31,8 @@ UP = {"targets": {"worker-llm": 2}, "hold_seconds": 0}
 @pytest.fixture(scope="module")
 def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     """Give the engine of a light stack that runs, once for the module."""
-    state = tmp_path_factory.mktemp("toy") / "state"
-    engine = build_toy(Settings(project=state.parent, state=state))
-    engine.runtime.bring_up(lambda _: None)  # type: ignore[attr-defined]  # embedded can
-    try:
-        wait_for(
-            lambda: all(r.accepting for r in engine.collector.collect().services[1].replicas),
-            30,
-            "the workers did not register",
-        )
+    with running_toy(tmp_path_factory.mktemp("toy") / "state") as engine:
         yield engine
-    finally:
-        engine.runtime.take_down(lambda _: None, 30)  # type: ignore[attr-defined]
 
 
 @pytest.fixture
@@ -250,11 +241,12 @@ def test_a_death_between_submit_and_lock_is_seen_and_can_be_resumed(
 def test_a_world_changed_by_somebody_else_is_refused(harness: FaultHarness) -> None:
     plan = harness.engine.plan("scale", UP)
     runtime = harness.engine.runtime
-    runtime.start_replica("worker-llm", "worker-llm-9", {})  # type: ignore[attr-defined]
+    assert isinstance(runtime, EmbeddedRuntime)
+    runtime.start_replica("worker-llm", "worker-llm-9", {})
     try:
         ended = harness.run(plan)
     finally:
-        runtime.remove_replica("worker-llm-9", 5)  # type: ignore[attr-defined]
+        runtime.remove_replica("worker-llm-9", 5)
         wait_for(lambda: len(harness.world()["worker-llm"]) == 1, 30, "the stranger did not go")
 
     assert (ended.state, ended.exit_code) == (OperationState.REFUSED, 3)
@@ -262,10 +254,7 @@ def test_a_world_changed_by_somebody_else_is_refused(harness: FaultHarness) -> N
 
 
 def test_a_damaged_journal_stops_changes_and_nothing_else(tmp_path: Path) -> None:
-    engine = build_toy(Settings(project=tmp_path, state=tmp_path / "state"))
-    runtime = engine.runtime
-    runtime.bring_up(lambda _: None)  # type: ignore[attr-defined]
-    try:
+    with running_toy(tmp_path / "state") as engine:
         (tmp_path / "state" / "journal.db").write_bytes(b"rubbish " * 1000)
 
         status = fragrance(engine, "status", "--json")
@@ -279,8 +268,6 @@ def test_a_damaged_journal_stops_changes_and_nothing_else(tmp_path: Path) -> Non
         assert change.returncode == 5
         assert "damaged" in refusal
         assert "Traceback" not in refusal
-    finally:
-        runtime.take_down(lambda _: None, 30)  # type: ignore[attr-defined]
 
 
 def test_without_write_access_nothing_is_submitted(engine: Engine) -> None:

@@ -10,15 +10,13 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from console.engine import Engine
-from console.settings import Settings
-from tests.faults.toy_stack import build_toy
-from tests.stack import PROJECT, wait_for
+from tests.faults.toy_stack import running_toy
+from tests.stack import PROJECT
 
 
 @dataclass
@@ -88,18 +86,8 @@ class Shell:
 
 @pytest.fixture(scope="module")
 def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
-    state: Path = tmp_path_factory.mktemp("toy") / "state"
-    engine = build_toy(Settings(project=state.parent, state=state))
-    engine.runtime.bring_up(lambda _: None)  # type: ignore[attr-defined]  # embedded can
-    try:
-        wait_for(
-            lambda: all(r.accepting for r in engine.collector.collect().services[1].replicas),
-            30,
-            "the workers did not register",
-        )
+    with running_toy(tmp_path_factory.mktemp("toy") / "state") as engine:
         yield Shell(engine)
-    finally:
-        engine.runtime.take_down(lambda _: None, 30)  # type: ignore[attr-defined]
 
 
 def lines(text: str) -> list[dict[str, Any]]:

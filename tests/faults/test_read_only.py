@@ -16,7 +16,7 @@ from console.duties.elevation import ElevationDuty
 from console.engine import Engine
 from console.journal.store import JournalStore
 from console.settings import Settings
-from tests.faults.toy_stack import build_toy
+from tests.faults.toy_stack import build_toy, running_toy
 from tests.stack import wait_for
 
 #: What to type for an argument, by its name in the help; a new name may need a line here.
@@ -75,19 +75,10 @@ def build_later(settings: Settings) -> Engine:
 def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     """Give a light stack that runs, with one operation done."""
     state: Path = tmp_path_factory.mktemp("toy") / "state"
-    engine = build_toy(Settings(project=state.parent, state=state))
-    engine.runtime.bring_up(lambda _: None)  # type: ignore[attr-defined]  # embedded can
-    try:
-        wait_for(
-            lambda: all(r.accepting for r in engine.collector.collect().services[1].replicas),
-            30,
-            "the workers did not register",
-        )
+    with running_toy(state) as engine:
         scaled = engine.submit(engine.plan("scale", {"targets": {"app": 3}}), "to have one")
         wait_for(lambda: engine.operation(scaled.id).finished, 60, "it did not end")
         yield engine
-    finally:
-        engine.runtime.take_down(lambda _: None, 30)  # type: ignore[attr-defined]
 
 
 @pytest.fixture

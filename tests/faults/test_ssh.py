@@ -14,9 +14,8 @@ import pytest
 from console.domain.operations import OperationState
 from console.engine import Engine
 from console.operations.lock import OperationLock
-from console.settings import Settings
 from tests.conftest import ENGINE_REQUIRED
-from tests.faults.toy_stack import build_toy
+from tests.faults.toy_stack import running_toy
 from tests.interface.in_terminal import InTerminal
 from tests.servers import wait_until
 from tests.slow_line import SlowLine, missing, processes_at, slow_line, ssh_server
@@ -41,12 +40,8 @@ def line() -> Iterator[SlowLine]:
 @pytest.fixture
 def engine(tmp_path: Path) -> Iterator[Engine]:
     """Give a light stack that runs here, outside of the line's namespaces."""
-    engine = build_toy(Settings(project=tmp_path, state=tmp_path / "state"))
-    engine.runtime.bring_up(lambda _: None)  # type: ignore[attr-defined]  # embedded can
-    try:
+    with running_toy(tmp_path / "state") as engine:
         yield engine
-    finally:
-        engine.runtime.take_down(lambda _: None, 30)  # type: ignore[attr-defined]
 
 
 def console_over(login: list[str], engine: Engine, home: Path) -> InTerminal:

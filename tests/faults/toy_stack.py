@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -35,6 +36,7 @@ from console.sources.host import HostSource
 from console.sources.journal_state import JournalSource
 from console.sources.runtime_state import RuntimeSource
 from screens.app import open_console
+from tests.servers import wait_until
 
 HEARTBEAT_SECONDS = 3.0
 
@@ -169,6 +171,29 @@ def build_toy(settings: Settings) -> Engine:
         actor=current_actor(),
         clock=clock,
     )
+
+
+@contextmanager
+def running_toy(state: Path) -> Iterator[Engine]:
+    """Run a toy stack on *state* while the block lasts; it begins when the workers registered."""
+    engine = build_toy(Settings(project=state.parent, state=state))
+    assert isinstance(engine.runtime, EmbeddedRuntime)
+    engine.runtime.bring_up(lambda _: None)
+    try:
+        wait_until(
+            lambda: all(r.accepting for r in engine.collector.collect().services[1].replicas),
+            60,
+            "the workers did not register",
+        )
+        yield engine
+    finally:
+        take_down(engine)
+
+
+def take_down(engine: Engine) -> None:
+    """End every process of a toy stack, within half a minute."""
+    assert isinstance(engine.runtime, EmbeddedRuntime)
+    engine.runtime.take_down(lambda _: None, 30)
 
 
 def _launcher(settings: Settings) -> Callable[[str, str], None]:

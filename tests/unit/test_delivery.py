@@ -61,7 +61,7 @@ class TestDelivery:
 
     def test_a_receiver_that_is_never_tried_is_not_said_to_be_well(self) -> None:
         alerting = Sender("slack")
-        alerting.attempts = lambda _: {}  # type: ignore[method-assign]
+        alerting.attempts = lambda address: {}  # type: ignore[method-assign]
 
         (slack,) = self.send(alerting)
 

@@ -265,7 +265,10 @@ class TestAlertmanager:
 
         assert Alertmanager().receivers(server.address) == ("slack",)
         assert Alertmanager().attempts(server.address) == {"slack": (7.0, 2.0)}
-        for nonsense in ({}, {"config": {"original": "["}}, [], {"config": {"original": "x"}}):
+        answers: tuple[object, ...] = (
+            {}, [], {"config": {"original": "["}}, {"config": {"original": "x"}},
+        )  # fmt: skip
+        for nonsense in answers:
             server.says("/api/v2/status", nonsense)
             with pytest.raises(Unreachable, match="does not answer like an Alertmanager"):
                 Alertmanager().receivers(server.address)
