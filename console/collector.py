@@ -267,7 +267,7 @@ class Collector:
             self._record_failure(slot, Failure.NOT_CONFIGURED, error.message, begun_at)
         except ConsoleError as error:
             self._record_failure(slot, Failure.NO_ANSWER, error.message, begun_at)
-        except Exception as error:
+        except Exception as error:  # one that is broken takes nothing away from the others
             words = f"the source broke: {type(error).__name__}: {error}"
             if not slot.failures:
                 log.exception("source %s broke", slot.source.name)

@@ -196,7 +196,7 @@ class JobRunner:
         except JobFailed as error:
             self.give_up(job.id, str(error))
             return "failed"
-        except Exception as error:
+        except Exception as error:  # the job is to blame, and the worker goes on
             log.exception("job_crashed")
             self.give_up(job.id, f"internal error ({type(error).__name__})")
             return "failed"

@@ -32,7 +32,7 @@ class RemoveImage:
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
 
-    def observe(self, step: Step, snapshot: Snapshot) -> Observation:  # noqa: ARG002
+    def observe(self, step: Step, snapshot: Snapshot) -> Observation:  # noqa: ARG002 -- as every kind
         """Hold once there is no such image."""
         there = _images_of(self._runtime).image_exists(require_text(step.arguments, "image"))
         return Observation(not there, "still there" if there else "gone")
@@ -51,12 +51,12 @@ class RemoveBuildCache:
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
 
-    def observe(self, step: Step, snapshot: Snapshot) -> Observation:  # noqa: ARG002
+    def observe(self, step: Step, snapshot: Snapshot) -> Observation:  # noqa: ARG002 -- as every kind
         """Hold once nothing in it is older than a week."""
         left = _images_of(self._runtime).old_build_cache()
         return Observation(left == 0, f"{left} bytes left" if left else "gone")
 
-    def do(self, step: Step) -> None:  # noqa: ARG002
+    def do(self, step: Step) -> None:  # noqa: ARG002 -- as every kind
         """Remove it."""
         _images_of(self._runtime).remove_build_cache()
 
@@ -70,7 +70,7 @@ class RemoveLogs:
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
 
-    def observe(self, step: Step, snapshot: Snapshot) -> Observation:  # noqa: ARG002
+    def observe(self, step: Step, snapshot: Snapshot) -> Observation:  # noqa: ARG002 -- as every kind
         """Hold once none of them is there; one rotated anew under its name is another."""
         left = self._left(step)
         return Observation(not left, f"{len(left)} still there" if left else "gone")
@@ -97,7 +97,7 @@ class PackCheckpoints:
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
 
-    def observe(self, step: Step, snapshot: Snapshot) -> Observation:  # noqa: ARG002
+    def observe(self, step: Step, snapshot: Snapshot) -> Observation:  # noqa: ARG002 -- as every kind
         """Hold once all, or none, of them lie where the worker keeps them."""
         said = self._exec(step, "look", LOOK_SECONDS)
         listed = {each["name"] for each in json.loads(said)}

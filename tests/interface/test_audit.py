@@ -56,7 +56,7 @@ async def test_the_whole_journal_can_be_walked_through(open_desk: OpenDesk) -> N
             known = len(screen.records or ())
             await desk.press("G")
             await desk.until(
-                lambda: screen.whole or len(screen.records or ()) > known,  # noqa: B023
+                lambda: screen.whole or len(screen.records or ()) > known,  # noqa: B023 - awaited at once
                 "more of the journal",
             )
         await desk.press("G")

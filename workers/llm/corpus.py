@@ -126,8 +126,7 @@ def examples(seed: int) -> Iterator[Example]:
     Args:
         seed: Training and evaluation use different ones.
     """
-    # Not for security: pairs must be reproducible.
-    source = random.Random(seed)  # noqa: S311
+    source = random.Random(seed)  # noqa: S311 - no secret: pairs must come again
     while True:
         brief, style = _brief(source)
         yield Example(brief, _answer(brief, style, source))

@@ -13,9 +13,9 @@ import unicodedata
 from backend.contracts.perfumery import CARRIER, MATERIALS, Note
 
 BRIEF_TOKEN = "<|brief|>"  # noqa: S105 - a token of text, no secret
-FORMULA_TOKEN = "<|formula|>"  # noqa: S105
-END_TOKEN = "<|end|>"  # noqa: S105
-PAD_TOKEN = "<|pad|>"  # noqa: S105
+FORMULA_TOKEN = "<|formula|>"  # noqa: S105 - likewise
+END_TOKEN = "<|end|>"  # noqa: S105 - likewise
+PAD_TOKEN = "<|pad|>"  # noqa: S105 - likewise
 
 BRIEF_MAX_CHARACTERS = 400
 """A built-in model reads this much of a brief; it was trained on short ones."""

@@ -165,7 +165,7 @@ def _import_training() -> None:
     import torch
 
     import workers.rl.optimizer
-    import workers.rl.training  # noqa: F401
+    import workers.rl.training  # noqa: F401 - loaded, not used
 
     # The networks are small: a second thread costs more than it does.
     torch.set_num_threads(1)

@@ -129,7 +129,7 @@ def _without_secrets(text: str, contents: Mapping[str, str]) -> str:
 
 def _ports(bindings: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(
-        f"{each.get('HostIp') or '0.0.0.0'}:{each.get('HostPort') or 'any'} → {port}"  # noqa: S104
+        f"{each.get('HostIp') or '0.0.0.0'}:{each.get('HostPort') or 'any'} → {port}"  # noqa: S104 -- as told
         for port, all_of_it in sorted(bindings.items())
         for each in all_of_it or ()
     )

@@ -92,7 +92,7 @@ class Watcher:
                     self._take(event)
             except ConsoleError as error:
                 log.info("no events from the engine: %s", error.message)
-            except Exception:
+            except Exception:  # they only come sooner than the next look, which goes on
                 log.exception("the engine's events cannot be understood")
             if self._connected:
                 self._connected = False
