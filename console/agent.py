@@ -27,6 +27,7 @@ from console.collector import Collector
 from console.domain.decisions import Decision
 from console.domain.differences import eventful, happenings, significant
 from console.domain.happenings import Happening, Kind
+from console.domain.observed import NOT_READ_YET
 from console.domain.operations import Actor
 from console.domain.snapshot import AgentState, Snapshot
 from console.duties.autoscale import ACTOR_NAME, AutoscaleDuty
@@ -153,7 +154,7 @@ class Agent:
                 for e in events
             ]
             self._duty("happenings", lambda: self._history.note(told))
-        if any(s.age_seconds is None and s.error is None for s in snapshot.sources):
+        if not _whole(snapshot):
             return
         before, self._told = self._told, snapshot
         if before is not None and (happened := happenings(before, snapshot)):
@@ -169,7 +170,7 @@ class Agent:
         if now - self._kept_at >= EVERY_SECONDS:
             self._duty("history", lambda: self._history.append(snapshot))
             self._kept_at = now
-        if self._film is not None:
+        if self._film is not None and _whole(snapshot):
             self._shoot(self._film, snapshot, now)
 
     def _shoot(self, film: Film, snapshot: Snapshot, now: float) -> None:
@@ -225,6 +226,11 @@ class Agent:
             return True
         self._failing.add(name)
         return False
+
+
+def _whole(snapshot: Snapshot) -> bool:
+    """Whether every source has been asked: what was not is no news, and no past either."""
+    return not any(s.age_seconds is None and s.error == NOT_READ_YET for s in snapshot.sources)
 
 
 class PolicyWatch:

@@ -37,6 +37,10 @@ class Failure(StrEnum):
     BROKEN = "broken"
 
 
+#: Said of a source that has neither answered nor failed since its collector began.
+NOT_READ_YET = "not read yet"
+
+
 @dataclass(frozen=True, slots=True)
 class Observed:
     """
@@ -82,7 +86,7 @@ class Observed:
             state = SourceState.FRESH
         error = self.error
         if error is None and self.reading is None:
-            error = "not read yet"
+            error = NOT_READ_YET
         return SourceStatus(
             name=self.name,
             state=state,
