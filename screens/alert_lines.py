@@ -14,6 +14,7 @@ from console.domain.alerts import (
     Alert,
     AlertState,
     Silence,
+    not_reached,
     silence_of,
 )
 from console.domain.policy import Policy
@@ -24,6 +25,7 @@ from screens.rendering import (
     alert_sign,
     clean,
     clock_time,
+    cut,
     duration,
     fill,
     heading,
@@ -91,7 +93,11 @@ def alerts_page(
     Returns:
         The lines, and by entry its first and last line.
     """
-    lines = [_verdict(snapshot, look, now, stale=stale), *_unjudged(snapshot, look, width)]
+    lines = [
+        _verdict(snapshot, look, now, stale=stale),
+        *_unjudged(snapshot, look, width),
+        *_receivers(snapshot, look, width),
+    ]
     places: dict[tuple[str, str, str], tuple[int, int]] = {}
     titles = {"there": "", "over": "Over in the last hour", "watched": "Watched"}
     part = "there"
@@ -140,6 +146,25 @@ def _unjudged(snapshot: Snapshot, look: Look, width: int) -> list[Text]:
             line.truncate(width, overflow="ellipsis")
             lines.append(line)
     return lines
+
+
+def _receivers(snapshot: Snapshot, look: Look, width: int) -> list[Text]:
+    """Return whom alerts are sent to, and who of them is not reached; nothing where unknown."""
+    if snapshot.receivers is None:
+        return []
+    if not snapshot.receivers:
+        words = " ▲ Nobody is sent an alert: no receiver is given (RUNBOOK.md#alertdeliveryfailing)"
+        return [styled(cut(words, width), look.warn)]
+    line, missed = styled(" Sent to", look.dim), not_reached(snapshot.alerts)
+    for kind in snapshot.receivers:
+        name = clean(kind, 40)
+        if kind in missed:
+            line.append(f"  ✗ {name}: not reached", look.bad)
+        else:
+            line.append(f"  {name}", look.text)
+    line.append("   palette: send a test", look.dim)
+    line.truncate(width, overflow="ellipsis")
+    return [line]
 
 
 def _present(alert: Alert, snapshot: Snapshot, look: Look, now: datetime) -> Entry:

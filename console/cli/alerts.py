@@ -10,7 +10,7 @@ from console.cli.figures import clock_time, duration
 from console.cli.main import Commands, Invocation, add_changing, add_command
 from console.cli.status import part, show
 from console.cli.status_lines import alert_lines
-from console.domain.alerts import silence_of
+from console.domain.alerts import not_reached, silence_of
 from console.domain.duration import parse_duration
 from console.domain.plans import Json
 from console.domain.runbook import LineKind, Section
@@ -56,7 +56,9 @@ def run_alerts(call: Invocation) -> int:
 
     def as_json(snapshot: Snapshot) -> object:
         whole = json.loads(to_json(snapshot))
-        return part(snapshot, "alerts") | {k: whole[k] for k in ("silences", "ended_alerts")}
+        return part(snapshot, "alerts") | {
+            k: whole[k] for k in ("silences", "ended_alerts", "receivers")
+        }
 
     return show(call, as_json, _lines)
 
@@ -72,6 +74,13 @@ def _lines(snapshot: Snapshot) -> list[str]:
             f"silenced {plain_text(what)}{fires} until {clock_time(silence.until)} by "
             f"{plain_text(silence.actor)}: {plain_text(silence.reason)}"
         )
+    if snapshot.receivers is not None:
+        missed = not_reached(snapshot.alerts)
+        told = [
+            plain_text(kind, 40) + (" (not reached)" if kind in missed else "")
+            for kind in snapshot.receivers
+        ]
+        lines.append(f"sent to: {', '.join(told) or 'nobody, no receiver is given'}")
     for alert in snapshot.ended_alerts:
         if alert.ended_at is not None:
             lasted = duration((alert.ended_at - alert.since).total_seconds())

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+_RECEIVER = re.compile(r"^[ -]*(\w+)_configs:(?! *\[\])", re.MULTILINE)
+#: The alert that says which of them is not reached, and its label for that.
+NOT_DELIVERED, RECEIVER_LABEL = "AlertDeliveryFailing", "integration"
 #: Who judges: the console by its own policy, or Prometheus by its rules.
 CONSOLE = "console"
 PROMETHEUS = "prometheus"
@@ -110,6 +114,22 @@ class Delivery:
         if self.attempts:
             return f"did not take it, tried {self.attempts:g} times"
         return "nothing was sent to it in time"
+
+
+def receiver_kinds(configuration: str) -> tuple[str, ...]:
+    """Return the kinds of receivers in an Alertmanager's configuration, as it tells it."""
+    return tuple(sorted(set(_RECEIVER.findall(configuration))))
+
+
+def not_reached(alerts: Iterable[Alert]) -> frozenset[str]:
+    """Return the kinds of receivers that alerts are said not to reach."""
+    labels = (alert.subject for alert in alerts if alert.name == NOT_DELIVERED)
+    return frozenset(
+        value
+        for subject in labels
+        for name, _, value in (label.partition("=") for label in subject.split(", "))
+        if name == RECEIVER_LABEL
+    )
 
 
 def silence_of(alert: Alert, silences: Iterable[Silence], now: datetime) -> Silence | None:

@@ -182,6 +182,7 @@ def assemble(
         ),
         silences=_silences(observations, now),
         targets=_targets(observations, now),
+        receivers=_receivers(observations, now),
     )
 
 
@@ -212,6 +213,11 @@ def _silences(observations: Observations, now: datetime) -> tuple[Silence, ...]:
 def _targets(observations: Observations, now: datetime) -> tuple[Target, ...]:
     monitoring = shown(observations, MonitoringReading, now)
     return () if monitoring is None else monitoring.targets
+
+
+def _receivers(observations: Observations, now: datetime) -> tuple[str, ...] | None:
+    monitoring = shown(observations, MonitoringReading, now)
+    return None if monitoring is None else monitoring.receivers
 
 
 def _queues(observations: Observations, windows: Windows, now: datetime) -> tuple[Queue, ...]:

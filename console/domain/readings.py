@@ -208,12 +208,14 @@ class MonitoringReading:
     """
     What Prometheus judges and whom it scrapes.
 
-    ``silences`` are those of the Alertmanager, None while none answers.
+    ``silences`` are those of the Alertmanager, ``receivers`` the kinds of whom it tells;
+    None while none answers.
     """
 
     alerts: tuple[Alert, ...]
     targets: tuple[Target, ...]
     silences: tuple[Silence, ...] | None = None
+    receivers: tuple[str, ...] | None = None
 
 
 Reading = (

@@ -61,6 +61,7 @@ class Snapshot:
         ended_alerts: Alerts of the last hour that are over, the last one first.
         silences: Alerts of which nobody wants to be told for a while.
         targets: What Prometheus scrapes; empty where there is none.
+        receivers: Kinds of whom the Alertmanager tells of alerts; None where none answers.
         autoscale: The autoscaler's last decision about each service it is on for, hold
             included; empty without an agent.
     """
@@ -90,6 +91,7 @@ class Snapshot:
     ended_alerts: tuple[Alert, ...] = ()
     silences: tuple[Silence, ...] = ()
     targets: tuple[Target, ...] = ()
+    receivers: tuple[str, ...] | None = None
     schema_version: int = field(default=SCHEMA_VERSION)
 
     def service(self, name: str) -> Service | None:

@@ -12,7 +12,7 @@ import re
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from console.domain.alerts import Silence
+from console.domain.alerts import Silence, receiver_kinds
 from console.domain.plans import Json
 from console.domain.text import plain_text
 from console.errors import Unreachable
@@ -64,20 +64,11 @@ class Alertmanager:
 
     def receivers(self, address: str) -> tuple[str, ...]:
         """Return the kinds of its receivers; see :class:`console.ports.Alerting`."""
-        import yaml
-
         answer = self._ask(address, "/api/v2/status")
         try:
-            configuration = yaml.safe_load(json.loads(answer)["config"]["original"])
-            kinds = {
-                plain_text(key.removesuffix("_configs"), 40)
-                for receiver in configuration["receivers"]
-                for key, value in receiver.items()
-                if key.endswith("_configs") and value
-            }
-        except (ValueError, KeyError, TypeError, AttributeError, yaml.YAMLError) as error:
+            return receiver_kinds(str(json.loads(answer)["config"]["original"]))
+        except (ValueError, KeyError, TypeError) as error:
             raise _silent(address, "it does not answer like an Alertmanager") from error
-        return tuple(sorted(kinds))
 
     def attempts(self, address: str) -> dict[str, tuple[float, float]]:
         """Return how often it tried to send; see :class:`console.ports.Alerting`."""

@@ -17,7 +17,14 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from console.domain.alerts import PROMETHEUS, Alert, AlertSeverity, AlertState, Silence
+from console.domain.alerts import (
+    PROMETHEUS,
+    Alert,
+    AlertSeverity,
+    AlertState,
+    Silence,
+    receiver_kinds,
+)
 from console.domain.plans import Json
 from console.domain.readings import MonitoringReading, Target
 from console.domain.services import Topology
@@ -84,6 +91,7 @@ class PrometheusClient:
                 alerts=tuple(_alert(each) for each in alerts[:MOST_LISTED]),
                 targets=tuple(_target(each) for each in targets[:MOST_LISTED]),
                 silences=self._silences(session, alertmanager),
+                receivers=self._receivers(session, alertmanager),
             )
 
     def ranges(
@@ -150,6 +158,17 @@ class PrometheusClient:
                 return tuple(
                     _silence(each) for each in answer if each["status"]["state"] == "active"
                 )[:MOST_LISTED]
+        except Unreachable:
+            return None
+
+    def _receivers(self, session: Session, address: str | None) -> tuple[str, ...] | None:
+        """Return whom the Alertmanager tells; losing it is no loss of Prometheus."""
+        if address is None:
+            return None
+        try:
+            with _in_words():
+                status = _get(session, f"{address}/api/v2/status", {})
+                return receiver_kinds(str(status["config"]["original"]))
         except Unreachable:
             return None
 

@@ -142,3 +142,17 @@ async def test_a_test_is_sent_to_every_receiver_by_its_name(open_desk: OpenDesk)
         await desk.press("y")
         await desk.until(lambda: desk.asked("test_alerts"), "the test")
         await desk.until(lambda: "slack took it; webhook did not take it" in desk.footer, "who")
+
+
+async def test_whom_alerts_are_sent_to_and_who_is_not_reached(open_desk: OpenDesk) -> None:
+    failing = Alert(
+        "AlertDeliveryFailing", AlertSeverity.WARNING, AlertState.FIRING, NOW,
+        "alertdeliveryfailing", "Alerts do not reach slack", "integration=slack", "prometheus",
+    )  # fmt: skip
+    picture = replace(pictures.normal(), receivers=("slack", "webhook"), alerts=(failing,))
+    async with open_desk(picture) as desk:
+        await desk.press("a")
+        await desk.sees("Sent to  ✗ slack: not reached  webhook")
+    async with open_desk(replace(pictures.normal(), receivers=())) as desk:
+        await desk.press("a")
+        await desk.sees("Nobody is sent an alert: no receiver is given")

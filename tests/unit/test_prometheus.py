@@ -124,6 +124,21 @@ def test_losing_the_alertmanager_loses_only_the_silences(
     assert reading.silences is None
 
 
+def test_whom_the_alertmanager_tells_is_read_with_the_alerts(
+    server: Server, client: PrometheusClient
+) -> None:
+    answering(server)
+    assert client.reading(server.address, None).receivers is None
+    assert client.reading(server.address, server.address).receivers is None  # it does not say
+    original = (
+        "receivers:\n- name: operators\n  pagerduty_configs:\n  - url: x\n    webhook_configs: []\n"
+    )
+    server.says("/api/v2/status", {"config": {"original": original}})
+    assert client.reading(server.address, server.address).receivers == ("pagerduty",)
+    server.says("/api/v2/status", {"config": {"original": "receivers:\n- name: operators\n"}})
+    assert client.reading(server.address, server.address).receivers == ()
+
+
 def test_words_from_outside_are_made_safe(server: Server, client: PrometheusClient) -> None:
     answering(server, annotations={"summary": "\x1b[31m red\n\u202e"})
 
@@ -266,7 +281,7 @@ class TestAlertmanager:
         assert Alertmanager().receivers(server.address) == ("slack",)
         assert Alertmanager().attempts(server.address) == {"slack": (7.0, 2.0)}
         answers: tuple[object, ...] = (
-            {}, [], {"config": {"original": "["}}, {"config": {"original": "x"}},
+            {}, [], {"config": 3}, {"config": {"x": "y"}},
         )  # fmt: skip
         for nonsense in answers:
             server.says("/api/v2/status", nonsense)
