@@ -15,6 +15,8 @@ from typing import Any, TypeVar
 
 import httpx
 
+from console.errors import Unreachable
+
 PROJECT = Path(__file__).resolve().parent.parent
 T = TypeVar("T")
 
@@ -25,14 +27,21 @@ def wait_for(
     """
     Poll *what* until it returns something true and return that.
 
+    Somebody who does not answer in time has not answered yet.
+
     Raises:
         AssertionError: When the time is up, with *message* and the last value.
     """
     deadline = time.monotonic() + timeout_seconds
     while True:
-        value = what()
-        if value:
-            return value
+        value: T | str | None
+        try:
+            value = what()
+        except Unreachable as silence:
+            value = str(silence)
+        else:
+            if value:
+                return value
         if time.monotonic() > deadline:
             raise AssertionError(f"{message} within {timeout_seconds:g} s; last: {value!r}")
         time.sleep(every)
