@@ -498,15 +498,17 @@ def test_replicas_of_a_shared_socket_are_replaced_without_losing_a_request(
             threads = [threading.Thread(target=keep_asking) for _ in range(4)]
             for thread in threads:
                 thread.start()
-            for number in (1, 2, 3):
-                replicas.append(stack.enter_context(product.serve(f"app-s{number}", shared)))
-                wait_until(replicas[-1].is_ready)
-                assert replicas[-2].stop() == 0
-                seen = len(statuses)
-                wait_until(partial(lambda seen: len(statuses) > seen + 20, seen))
-            ending.set()
-            for thread in threads:
-                thread.join(20)
+            try:
+                for number in (1, 2, 3):
+                    replicas.append(stack.enter_context(product.serve(f"app-s{number}", shared)))
+                    wait_until(replicas[-1].is_ready)
+                    assert replicas[-2].stop() == 0
+                    seen = len(statuses)
+                    wait_until(partial(lambda seen: len(statuses) > seen + 20, seen), 60)
+            finally:
+                ending.set()
+                for thread in threads:
+                    thread.join(60)
     assert failures == []
     assert set(statuses) == {200, 202}
 
