@@ -524,4 +524,4 @@ def test_event_streams_end_when_the_replica_stops(product: Product, key: str) ->
             for _ in lines:
                 pass
         assert streaming.process.wait(20) == 0
-        assert time.monotonic() - began < 15
+        assert time.monotonic() - began < 25, "not by the end of its grace of thirty"
