@@ -99,25 +99,27 @@ def _access(view: View, now: datetime) -> str:
 
 
 def _state(view: View, look: Look, title: str, width: int) -> Text:
-    snapshot = view.snapshot
-    right = Text()
+    """Return how it is and which screen this is; that there is no agent where room is left."""
+    left, right = _verdict(view, look), styled(f"{title} ", look.strong)
     if view.without_agent and width >= 60:
-        right.append("no agent: this console collects for itself  ", look.dim)
-    right.append(f"{title} ", look.strong)
+        for note in ("no agent: this console collects for itself  ", "no agent  "):
+            if left.cell_len + cell_len(note) + right.cell_len < width:
+                return between(left, styled(note, look.dim) + right, width)
+    return between(left, right, width)
+
+
+def _verdict(view: View, look: Look) -> Text:
+    snapshot = view.snapshot
     if snapshot is None:
         words = "cannot read the stack" if view.failure else "reading the stack…"
-        return between(styled(f" {words}", look.bad if view.failure else look.dim), right, width)
+        return styled(f" {words}", look.bad if view.failure else look.dim)
     if snapshot.unseen is not None:
-        words = " ? UNKNOWN  what runs cannot be seen"
-        return between(styled(words, look.bad), right, width)
+        return styled(" ? UNKNOWN  what runs cannot be seen", look.bad)
     if not snapshot.running:
-        return between(styled(" ○ STOPPED  nothing runs here", look.warn), right, width)
+        return styled(" ○ STOPPED  nothing runs here", look.warn)
     glyph, style = overall_sign(snapshot.overall, look)
-    left = styled(" ").append(f"{glyph} {snapshot.overall.value.upper()}", style)
-    left.append(f"  {_summary(snapshot)}", look.text)
-    if left.cell_len + right.cell_len >= width and view.without_agent:
-        right = styled("no agent  ", look.dim).append(f"{title} ", look.strong)
-    return between(left, right, width)
+    verdict = styled(" ").append(f"{glyph} {snapshot.overall.value.upper()}", style)
+    return verdict.append(f"  {_summary(snapshot)}", look.text)
 
 
 def _summary(snapshot: Snapshot) -> str:
@@ -190,7 +192,7 @@ def _maintenance_notice(view: View, look: Look, now: datetime) -> list[Text]:
     start = snapshot.maintenance_since
     when = f" since {start:%H:%M} UTC, {since(start, now)}" if start is not None else ""
     loud = look.warn + Style(reverse=True)
-    words = f" ▲ MAINTENANCE{when}: users get the page (503) · m takes it away "
+    words = f" ▲ MAINTENANCE{when}: users get the page (503) · P takes it away "
     return [styled(words, loud)]
 
 

@@ -7,7 +7,10 @@ from datetime import timedelta
 
 import pytest
 
+from console.domain.readings import SourceState, SourceStatus
+from console.domain.snapshot import AgentState
 from console.engine import Access
+from screens.actions import ACTIONS
 from screens.look import look_of
 from screens.terminal import Terminal
 from screens.view import View
@@ -44,6 +47,29 @@ def test_all_is_there_at_every_width(width: int, operator: str, write: bool) -> 
         assert words in told
     if width == 160:
         assert operator in first
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 100, 160])
+def test_no_note_takes_the_room_of_how_it_is(width: int) -> None:
+    blind = SourceStatus("runtime", SourceState.FAILED, None, None, "no engine answers")
+    verdicts = {
+        "? UNKNOWN  what runs cannot be seen": replace(
+            pictures.empty(), agent=AgentState.ABSENT, sources=(blind,)
+        ),
+        "○ STOPPED  nothing runs here": replace(pictures.empty(), agent=AgentState.ABSENT),
+    }
+    for verdict, picture in verdicts.items():
+        _, state, *_ = drawn(View("dev", False, "ana", snapshot=picture), width)
+        assert verdict[: width - 14] in state
+        assert ("no agent" in state) == (width >= 60)
+        assert ("collects for itself" in state) == (width >= 100)
+
+
+def test_maintenance_names_the_key_that_ends_it() -> None:
+    picture = pictures.normal(maintenance=True)
+    _, _, notice, *_ = drawn(View("dev", False, "ana", snapshot=picture), 80)
+    (action,) = (one for one in ACTIONS if one.id == "maintenance")
+    assert f"{action.shown} takes it away" in notice
 
 
 async def test_low_bandwidth_has_neither_clock_nor_sparkline(open_desk: OpenDesk) -> None:
