@@ -51,7 +51,7 @@ def test_all_is_there_at_every_width(width: int, operator: str, write: bool) -> 
 
 @pytest.mark.parametrize("width", [40, 60, 80, 100, 160])
 def test_no_note_takes_the_room_of_how_it_is(width: int) -> None:
-    blind = SourceStatus("runtime", SourceState.FAILED, None, None, "no engine answers")
+    blind = SourceStatus("runtime", SourceState.FAILED, None, "no engine answers")
     verdicts = {
         "? UNKNOWN  what runs cannot be seen": replace(
             pictures.empty(), agent=AgentState.ABSENT, sources=(blind,)
