@@ -161,8 +161,8 @@ def _row(
 
 def _name_limit(line: Text, note: str, cells: int, look: Look) -> None:
     """Write at the end of the first line that the limit lies above, where nothing is drawn."""
-    room = line[cells - len(note) : cells]
-    if not room.plain.strip():
+    begin = cells - len(note)
+    if begin > LABEL_CELLS and not line[begin:cells].plain.strip():
         line.right_crop(len(note))
         line.append(note, look.dim)
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
@@ -225,6 +225,7 @@ class TestDrawing:
         st.integers(1, 40),
         st.none() | st.floats(0, 1e12),
     )
+    @example([1.0], 15, 1, 1_000_006.0)  # no room to name the limit
     def test_a_chart_fits_whatever_was_measured(
         self, values: list[float | None], cells: int, rows: int, limit: float | None
     ) -> None:
