@@ -56,6 +56,7 @@ def open_console(engine: Engine) -> int:
     # The console turns the collector on again when the first screen is drawn.
     gc.disable()
     sys.setswitchinterval(SWITCH_SECONDS)
+    engine.watch()  # without an agent, what takes longest is asked while the screens load
     from screens.application import ConsoleApp
 
     preferences = Preferences.of_user(os.environ, engine.settings.state)

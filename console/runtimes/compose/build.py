@@ -316,10 +316,9 @@ def _output(command: Sequence[str], directory: Path) -> str:
 
 def _inspect(daemon: Daemon, image: str) -> Mapping[str, Any] | None:
     try:
-        found: Mapping[str, Any] = daemon.call(lambda client: client.inspect_image(image))
+        return daemon.inspect_image(image)
     except Gone:
         return None
-    return found
 
 
 def _image_id(daemon: Daemon, image: str) -> str | None:

@@ -189,9 +189,7 @@ class ContainerTable:
             "label": [f"{PROJECT_LABEL}={project}"],
         }
         now = int(time.time())
-        events = self._daemon.call(
-            lambda c: list(c.events(since=now - 86_400, until=now, filters=filters, decode=True))
-        )
+        events = list(self._daemon.events(filters, now - 86_400, now))
         out_of_memory: set[str] = set()
         for event in events:
             container = str(event.get("id", ""))

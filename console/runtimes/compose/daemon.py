@@ -1,31 +1,42 @@
 """
 The Docker Engine: one lazily made client, and its errors in our words.
 
-The SDK is imported with the first call only; it costs a tenth of a second.
+The SDK is imported with the first call that needs it; what is read again and again is
+read without it, see :mod:`.wire`.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from console.domain.text import plain_text
-from console.errors import ConsoleError, Unreachable
-from console.runtimes.compose.wire import DEFAULT_HOST, connect
+from console.errors import ConsoleError
+from console.runtimes.compose.wire import (
+    DEFAULT_HOST,
+    READ_SECONDS,
+    Declined,
+    connect,
+    get_json,
+    is_plain,
+    read_lines,
+    unreachable,
+)
 
 if TYPE_CHECKING:
     from docker import APIClient
 
-#: Of a reading call; a picture must not wait longer for an engine that hangs.
-READ_SECONDS = 2.0
 #: An engine that listened so long ago is taken to listen still.
 KNOCK_SECONDS = 0.2
 #: Of a call that changes something.
 CHANGE_SECONDS = 30.0
 PROJECT_LABEL = "com.docker.compose.project"
+
+HTTP_NOT_FOUND = 404
 
 T = TypeVar("T")
 
@@ -71,7 +82,7 @@ class Daemon:
             return what(self._client(timeout_seconds))
         except APIError as error:
             words = plain_text(str(error.explanation or error), 300)
-            if error.response is not None and error.response.status_code == 404:
+            if error.response is not None and error.response.status_code == HTTP_NOT_FOUND:
                 raise Gone(words) from error
             raise ConsoleError(
                 f"the Docker Engine declined: {words}",
@@ -79,21 +90,85 @@ class Daemon:
                 remedy="fragrance status",
             ) from error
         except (DockerException, RequestException, OSError) as error:
-            raise self.unreachable(error) from error
+            raise unreachable(error) from error
 
     def containers(self, project: str) -> list[Mapping[str, Any]]:
         """Return all containers of a project, as the engine lists them."""
         filters = {"label": [f"{PROJECT_LABEL}={project}"]}
-        return self.call(lambda c: list(c.containers(all=True, filters=filters)))
+        found: list[Mapping[str, Any]] = self._read(
+            "/containers/json",
+            {"all": "1", "filters": json.dumps(filters)},
+            lambda c: list(c.containers(all=True, filters=filters)),
+        )
+        return found
 
     def inspect(self, container: str) -> Mapping[str, Any]:
-        """Return everything the engine knows of one container."""
+        """Return everything the engine knows of one container; Gone where it is not there."""
+        found: Mapping[str, Any] = self._read(
+            f"/containers/{container}/json", {}, lambda c: c.inspect_container(container)
+        )
+        return found
 
-        def ask(client: APIClient) -> Mapping[str, Any]:
-            found: Mapping[str, Any] = client.inspect_container(container)
-            return found
+    def inspect_image(self, image: str) -> Mapping[str, Any]:
+        """Return everything the engine knows of one image; Gone where it has none."""
+        found: Mapping[str, Any] = self._read(
+            f"/images/{image}/json", {}, lambda c: c.inspect_image(image)
+        )
+        return found
 
-        return self.call(ask)
+    def stats(self, container: str) -> Mapping[str, Any]:
+        """Return the engine's figures of one container, taken once."""
+        found: Mapping[str, Any] = self._read(
+            f"/containers/{container}/stats",
+            {"stream": "0", "one-shot": "1"},
+            lambda c: c.stats(container, stream=False, one_shot=True),
+        )
+        return found
+
+    def events(
+        self,
+        filters: Mapping[str, Sequence[str]],
+        since: int | None = None,
+        until: int | None = None,
+    ) -> Iterator[Mapping[str, Any]]:
+        """
+        Return events as they come: what is there once this returns is not missed.
+
+        Args:
+            filters: As the engine's, each with its values.
+            since: Epoch seconds; None for from now on.
+            until: Epoch seconds at which it ends; None: when the engine ends.
+
+        Raises:
+            Unreachable: If the engine does not answer; while reading, too.
+        """
+        if not is_plain(self.host):
+            timeout = None if until is None else READ_SECONDS
+            events: Iterator[Mapping[str, Any]] = self.call(
+                lambda c: c.events(since=since, until=until, filters=filters, decode=True), timeout
+            )
+            return self._in_our_words(events)
+        moments = {"since": since, "until": until}
+        query = {name: str(value) for name, value in moments.items() if value is not None}
+        query["filters"] = json.dumps(filters)
+        return read_lines(self.host, "/events", query)
+
+    def _in_our_words(self, events: Iterator[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
+        try:
+            yield from events
+        except (OSError, ValueError) as error:
+            raise unreachable(error) from error
+
+    def _read(self, path: str, query: Mapping[str, str], ask: Callable[[APIClient], Any]) -> Any:
+        """Return an answer, decoded: asked for directly, or *ask* where only the SDK can."""
+        if not is_plain(self.host):
+            return self.call(ask)
+        try:
+            return get_json(self.host, path, query, READ_SECONDS)
+        except Declined as error:
+            if error.status == HTTP_NOT_FOUND:
+                raise Gone(error.message) from error
+            raise
 
     def inspect_all(self, containers: Sequence[str]) -> dict[str, Mapping[str, Any]]:
         """Return what the engine knows of several containers; those gone are left out."""
@@ -112,30 +187,6 @@ class Daemon:
             with ThreadPoolExecutor(max_workers=6, thread_name_prefix="inspect") as pool:
                 answers = list(pool.map(ask, containers))
         return {container: found for container, found in answers if found is not None}
-
-    def unreachable(self, error: Exception) -> Unreachable:
-        """Return *error* in the operator's words."""
-        text = str(error)
-        why = next(
-            (
-                words
-                for part, words in (
-                    ("timed out", f"does not answer within {READ_SECONDS:g} s"),
-                    ("Timeout", f"does not answer within {READ_SECONDS:g} s"),
-                    ("No such file", "is not running"),
-                    ("Connection refused", "is not running"),
-                    ("Permission denied", "may not be used by this user"),
-                    ("aborted", "closed the connection"),
-                )
-                if part in text
-            ),
-            plain_text(text, 200),
-        )
-        return Unreachable(
-            f"the Docker Engine {why}",
-            unchanged="containers go on running",
-            remedy="docker info; systemctl start docker, or compose/engine/setup",
-        )
 
     def _knock(self) -> None:
         """

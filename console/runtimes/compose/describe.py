@@ -165,11 +165,7 @@ def _events(daemon: Daemon, model: Model, service: ServiceModel) -> tuple[Runtim
     }
     now = int(time.time())
     try:
-        events = daemon.call(
-            lambda c: list(
-                c.events(since=now - EVENTS_SECONDS, until=now, filters=filters, decode=True)
-            )
-        )
+        events = list(daemon.events(filters, now - EVENTS_SECONDS, now))
     except ConsoleError:
         return ()  # the rest is worth telling without them
     told = [event_of(event, model.name) for event in events]

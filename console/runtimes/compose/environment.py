@@ -22,6 +22,7 @@ from console.runtimes.compose.daemon import Daemon
 from console.runtimes.compose.edge import prepare_edge
 from console.runtimes.compose.elsewhere import POSTGRES, REDIS, asked_for, elsewhere
 from console.runtimes.compose.env_file import read_env as read_env
+from console.runtimes.compose.images import image_exists
 from console.runtimes.compose.limits import fitted_limits
 from console.runtimes.compose.project import OVERRIDES
 from console.runtimes.compose.secret_command import ask_command
@@ -239,8 +240,8 @@ def _local_images(project: Path, variables: Mapping[str, str], daemon: Daemon) -
     defaults = known_variables(project)
     wanted = [n for n in defaults if n.endswith("_IMAGE") and n != "GRAFANA_IMAGE"]
     missing = [name for name in wanted if name not in variables]
-    if missing and _has_image(daemon, SERVICES_BASE):
-        chosen |= {n: SERVICES_BASE for n in missing if not _has_image(daemon, defaults[n])}
+    if missing and image_exists(daemon, SERVICES_BASE):
+        chosen |= {n: SERVICES_BASE for n in missing if not image_exists(daemon, defaults[n])}
         if "NGINX_EXPORTER_IMAGE" in chosen:
             chosen |= {
                 "NGINX_EXPORTER_PROGRAM": "prometheus-nginx-exporter",
@@ -253,20 +254,7 @@ def python_base(variables: Mapping[str, str], daemon: Daemon) -> str | None:
     """Return the base of our own images where it is not the Dockerfiles' default."""
     if chosen := variables.get("PYTHON_BASE"):
         return chosen
-    return PYTHON_BASE if _has_image(daemon, PYTHON_BASE) else None
-
-
-def _has_image(daemon: Daemon, name: str) -> bool:
-    from docker.errors import ImageNotFound
-
-    def ask(client: object) -> bool:
-        try:
-            client.inspect_image(name)  # type: ignore[attr-defined]  # the SDK's client
-        except ImageNotFound:
-            return False
-        return True
-
-    return daemon.call(ask)
+    return PYTHON_BASE if image_exists(daemon, PYTHON_BASE) else None
 
 
 def _project_name(directory: Path, variables: Mapping[str, str]) -> str:

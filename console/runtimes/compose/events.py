@@ -108,14 +108,11 @@ class Watcher:
             "event": list(EVENTS),
             "label": [f"{PROJECT_LABEL}={self._project()}"],
         }
-        stream = self._daemon.call(lambda c: c.events(filters=filters, decode=True), None)
+        stream = self._daemon.events(filters)
         self._connected = True
         self._table.doubt_all()  # whatever happened before was not seen
         self._tell()
-        try:
-            yield from stream
-        except (OSError, ValueError) as error:
-            raise self._daemon.unreachable(error) from error
+        yield from stream
 
     def taken(self) -> list[Mapping[str, Any]]:
         """Return the events received since the last call, as the engine sent them."""

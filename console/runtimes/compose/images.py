@@ -68,7 +68,7 @@ def read_images(directory: Path) -> dict[str, dict[str, Any]]:
 def image_exists(daemon: Daemon, name: str) -> bool:
     """Return whether there is such an image."""
     try:
-        daemon.call(lambda c: c.inspect_image(name))
+        daemon.inspect_image(name)
     except Gone:
         return False
     return True
@@ -82,7 +82,7 @@ def remove_image(daemon: Daemon, name: str) -> None:
         UsageError: If it is not one of the product's.
     """
     try:
-        if not (_is_ours(name) or _is_nameless(daemon.call(lambda c: c.inspect_image(name)))):
+        if not (_is_ours(name) or _is_nameless(daemon.inspect_image(name))):
             raise UsageError(
                 f"{name!r} is no image of the product", unchanged="it was left as it is"
             )
@@ -136,12 +136,11 @@ def record_images_of_others(daemon: Daemon, directory: Path, model: Model) -> No
         write_json(directory / IMAGES_FILE, {"schema_version": 1, "images": now})
 
 
-def _inspected(daemon: Daemon, name: str) -> dict[str, Any] | None:
+def _inspected(daemon: Daemon, name: str) -> Mapping[str, Any] | None:
     try:
-        found: dict[str, Any] = daemon.call(lambda c: c.inspect_image(name))
+        return daemon.inspect_image(name)
     except Gone:
         return None
-    return found
 
 
 def _id_of(daemon: Daemon, name: str) -> str | None:
@@ -181,7 +180,7 @@ def _is_ours(tag: str) -> bool:
     return tag.startswith(PREFIX) and "/" not in tag
 
 
-def _is_nameless(image: dict[str, Any]) -> bool:
+def _is_nameless(image: Mapping[str, Any]) -> bool:
     return not image.get("RepoTags") and _is_of_a_build(image["Config"].get("Labels"))
 
 

@@ -16,7 +16,7 @@ from console.domain.logs import Records
 from console.errors import ConsoleError, Unreachable
 from console.ports import LogLine, LogRequest
 from console.runtimes.compose.containers import Container
-from console.runtimes.compose.wire import API_VERSION, BLOCK_BYTES, LineSplitter, open_stream
+from console.runtimes.compose.wire import BLOCK_BYTES, LineSplitter, open_stream
 from console.runtimes.log_lines import decode, line_of, parse
 
 QUIET_SECONDS = 0.2
@@ -171,7 +171,7 @@ class LogReader:
     def _open(self, container: Container, query: dict[str, str]) -> tuple[socket.socket, bytes]:
         return open_stream(
             self._host,
-            f"/{API_VERSION}/containers/{container.id}/logs",
+            f"/containers/{container.id}/logs",
             {"stdout": "1", "stderr": "1", "timestamps": "1", **query},
         )
 

@@ -46,7 +46,7 @@ def remove_outdated(daemon: Daemon, model: Model, containers: Sequence[Container
 
 
 def _image_id(daemon: Daemon, image: str) -> str:
-    return str(daemon.call(lambda c: c.inspect_image(image))["Id"])
+    return str(daemon.inspect_image(image)["Id"])
 
 
 def _remove(daemon: Daemon, container: str) -> None:

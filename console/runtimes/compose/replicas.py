@@ -169,10 +169,9 @@ class Replicas:
         if not image:
             return None
         try:
-            found: str = self._daemon.call(lambda c: c.inspect_image(image))["Id"]
+            return str(self._daemon.inspect_image(image)["Id"])
         except Gone:
             return None
-        return found
 
     def missing_images(self, model: Model, profiles: str) -> dict[str, str]:
         """Return the image of each service that is to run and has none here, by service."""

@@ -130,10 +130,7 @@ class Statistics:
 
     def _ask_one(self, container: str) -> Usage | None:
         try:
-            answer: Mapping[str, Any] = self._daemon.call(
-                lambda c: c.stats(container, stream=False, one_shot=True)
-            )
-            return parse_answer(answer)
+            return parse_answer(self._daemon.stats(container))
         except ConsoleError:
             return None
         finally:
