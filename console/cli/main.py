@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
@@ -17,29 +17,29 @@ from console.settings import PROJECT, Settings, load_settings
 if TYPE_CHECKING:
     from console.engine import Engine
 
-#: Modules of this package that register commands, in the order of ``--help``.
-COMMAND_MODULES = (
-    "stack",
-    "status",
-    "metrics",
-    "alerts",
-    "changes",
-    "logs",
-    "scale",
-    "autoscale",
-    "restart",
-    "maintenance",
-    "cleanup",
-    "resize",
-    "settings",
-    "env",
-    "operations",
-    "audit",
-    "access",
-    "keys",
-    "doctor",
-    "development",
-)
+#: Modules of this package, in the order of ``--help``, and the commands each registers.
+COMMAND_MODULES: Mapping[str, tuple[str, ...]] = {
+    "stack": ("start", "stop"),
+    "status": ("status", "watch", "queues"),
+    "metrics": ("metrics",),
+    "alerts": ("alerts",),
+    "changes": ("changes",),
+    "logs": ("logs",),
+    "scale": ("scale",),
+    "autoscale": ("autoscale",),
+    "restart": ("restart",),
+    "maintenance": ("maintenance",),
+    "cleanup": ("cleanup",),
+    "resize": ("resize",),
+    "settings": ("settings",),
+    "env": ("env",),
+    "operations": ("operations",),
+    "audit": ("audit",),
+    "access": ("elevate",),
+    "keys": ("keys",),
+    "doctor": ("doctor",),
+    "development": ("test", "bench"),
+}
 
 #: Answer of a command that wants the console on the screen; see console.__main__.
 SHOW_CONSOLE = -1
@@ -84,8 +84,13 @@ class _Parser(argparse.ArgumentParser):
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """Return the parser with every command registered."""
+def build_parser(argv: Sequence[str] | None = None) -> argparse.ArgumentParser:
+    """
+    Return the parser.
+
+    Args:
+        argv: What is to be parsed: only what that needs is loaded.  None: everything.
+    """
     parser: argparse.ArgumentParser = _Parser(
         prog="fragrance",
         description="The console of Fragrance AI. Without a command it opens on the running stack.",
@@ -96,9 +101,22 @@ def build_parser() -> argparse.ArgumentParser:
     add_console(parser, suppress=False)
     parser.set_defaults(run=None)
     commands = parser.add_subparsers(metavar="COMMAND", title="commands")
-    for name in COMMAND_MODULES:
+    for name in COMMAND_MODULES if argv is None else _needed(argv):
         import_module(f"console.cli.{name}").register(commands)
     return parser
+
+
+def _needed(argv: Sequence[str]) -> Collection[str]:
+    """Return the modules that parse *argv*: all of them where it takes a look at them all."""
+    words = iter(argv)
+    for word in words:
+        if word in {"--file", "--state"}:
+            next(words, None)
+        elif not word.startswith("-"):
+            return [m for m, names in COMMAND_MODULES.items() if word in names] or COMMAND_MODULES
+        elif word not in {"--low-bandwidth", "--version"} and "=" not in word:
+            return COMMAND_MODULES  # help, or a mistake that is told with all that there is
+    return ()
 
 
 def add_common(parser: argparse.ArgumentParser, *, suppress: bool = True) -> None:
@@ -171,7 +189,7 @@ def main(
     """
     settings: Settings | None = None
     try:
-        args = build_parser().parse_args(argv)
+        args = build_parser(argv).parse_args(argv)
         settings = load_settings(state=args.state, file=args.file, low_bandwidth=args.low_bandwidth)
         adopt_umask(settings.state)
         if args.run is None:

@@ -2,7 +2,8 @@
 Steps carried out: observe, act if need be, wait until it is observed.
 
 Consecutive steps of one kind are begun one after the other and waited for together,
-so that four replicas that become ready side by side cost the time of the slowest.
+so that four replicas that start and become ready side by side cost the time of the
+slowest.
 Nothing is remembered that can be observed, so the same call serves a first run,
 a resumed one and an undo.
 """
@@ -24,10 +25,11 @@ from console.ports import Clock, NarrowsSources, StepKind
 
 #: Pause before a step whose far side did not answer is begun once more, seconds.
 RETRY_SECONDS = 2.0
-#: Kinds whose action is to ask a replica and wait for its answer: several are asked at
-#: the same moment.  What all others do changes something shared, and is done in turn.
-ASKING = frozenset({"drain_replica", "undrain_replica"})
-ASKED_AT_ONCE = 8
+#: Kinds whose action concerns one replica alone, and takes its time: to start it, or to
+#: ask it and wait for its answer.  Several are done at the same moment; what all others
+#: do changes something shared, and is done in turn.
+SIDE_BY_SIDE = frozenset({"start_replica", "drain_replica", "undrain_replica"})
+DONE_AT_ONCE = 8
 
 #: Takes a new snapshot; reads anew the sources named, all for None.
 Observe = Callable[[Collection[str] | None], Snapshot]
@@ -167,8 +169,8 @@ class Together:
         self._stepper = stepper
         self._operation_id = operation_id
         self._open: list[_Begun] = []
-        self._pool = ThreadPoolExecutor(ASKED_AT_ONCE, thread_name_prefix="ask")
-        self._asked: list[tuple[_Begun, Future[None]]] = []
+        self._pool = ThreadPoolExecutor(DONE_AT_ONCE, thread_name_prefix="do")
+        self._doing: list[tuple[_Begun, Future[None]]] = []
 
     def __enter__(self) -> Together:
         return self
@@ -208,8 +210,8 @@ class Together:
         if not begun.must_act:
             return
         begun.acted = True
-        if step.kind in ASKING:
-            self._asked.append((begun, self._pool.submit(self._do, step)))
+        if step.kind in SIDE_BY_SIDE:
+            self._doing.append((begun, self._pool.submit(self._do, step)))
         else:
             self._settle(begun, partial(self._do, step))
 
@@ -231,7 +233,7 @@ class Together:
             StepFailed: When one did not come true in time or cannot be done.
         """
         clock = self._stepper.clock
-        for begun, answer in self._asked:
+        for begun, answer in self._doing:
             self._settle(begun, answer.result)
         while True:
             if not all(begun.ended for begun in self._open):

@@ -8,11 +8,13 @@ import re
 import shlex
 import subprocess
 import sys
+from argparse import ArgumentParser
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
-from console.cli.main import build_parser
+from console.cli.main import COMMAND_MODULES, build_parser
 from console.domain.policy import Policy
 from console.errors import UsageError
 from console.operations.table import OPERATIONS
@@ -55,6 +57,44 @@ def test_the_code_is_linted_formatted_and_typed(project: Path) -> None:
             command, cwd=project, capture_output=True, text=True, timeout=700, check=False
         )
         assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_each_command_is_registered_by_the_module_that_is_loaded_for_it() -> None:
+    for module, names in COMMAND_MODULES.items():
+        commands = ArgumentParser().add_subparsers()
+        import_module(f"console.cli.{module}").register(commands)
+
+        assert tuple(commands.choices) == names
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        [],
+        ["--help"],
+        ["frobnicate"],
+        ["--stat", "x", "status"],
+        ["--state", "scale", "status"],
+        ["--state=scale", "status", "--json"],
+        ["status", "--help"],
+        ["--low-bandwidth"],
+        ["operations", "frobnicate"],
+        ["scale", "--file"],
+        ["-x"],
+    ],
+)
+def test_what_is_left_out_of_the_parser_is_never_missed(
+    argv: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = []
+    for parser in (build_parser(), build_parser(argv)):
+        try:
+            outcome = str(parser.parse_args(argv))
+        except (SystemExit, UsageError) as end:
+            outcome = f"{type(end).__name__}: {end}"
+        said.append((outcome, capsys.readouterr()))
+
+    assert said[0] == said[1]
 
 
 def test_a_command_line_loads_no_vendor_that_it_does_not_need(project: Path) -> None:

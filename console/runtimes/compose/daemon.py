@@ -45,6 +45,10 @@ class Gone(ConsoleError):
     """The container that was asked for is not there any more."""
 
 
+class Taken(ConsoleError):
+    """Something of that name is there already."""
+
+
 class Daemon:
     """
     The engine that ``DOCKER_HOST`` names, by default this machine's.
@@ -71,6 +75,7 @@ class Daemon:
 
         Raises:
             Gone: If the container is not there.
+            Taken: If the name of a new container is another's.
             Unreachable: If the engine does not answer in time.
             ConsoleError: If it declines; with its words.
         """
@@ -84,6 +89,8 @@ class Daemon:
             words = plain_text(str(error.explanation or error), 300)
             if error.response is not None and error.response.status_code == HTTP_NOT_FOUND:
                 raise Gone(words) from error
+            if "is already in use by container" in words:
+                raise Taken(words) from error
             raise ConsoleError(
                 f"the Docker Engine declined: {words}",
                 unchanged="what runs goes on running",

@@ -17,7 +17,7 @@ from typing import Any
 
 from console.errors import ConsoleError, Refused, Unreachable
 from console.runtimes.compose.containers import NUMBER_LABEL, SERVICE_LABEL, Container
-from console.runtimes.compose.daemon import CHANGE_SECONDS, Daemon, Gone
+from console.runtimes.compose.daemon import CHANGE_SECONDS, Daemon, Gone, Taken
 from console.runtimes.compose.desired import Desired, DesiredFile, leaving_now
 from console.runtimes.compose.images import keep_own_image
 from console.runtimes.compose.model import Model, ServiceModel
@@ -36,7 +36,7 @@ SHORT_ID = 12
 
 class Replicas:
     """
-    Changes the containers of one project, one at a time.
+    Changes the containers of one project; several threads may, each its own replica.
 
     Args:
         project: Asked for a pattern where there is none.
@@ -49,6 +49,8 @@ class Replicas:
         self._daemon = daemon
         self._desired = desired
         self._working: dict[str, threading.Thread] = {}
+        self._borrowing = threading.Lock()
+        self._borrowed: dict[tuple[str, str, str | None], Mapping[str, Any]] = {}
 
     # Adding --------------------------------------------------------------------
 
@@ -64,7 +66,8 @@ class Replicas:
         Have a container called *name* run; returns once it was started.
 
         Raises:
-            Unreachable: If the engine does not answer.
+            Unreachable: If the engine does not answer, or is still making it for
+                somebody who is gone.
             ConsoleError: If it declines, as when a published port is taken.
         """
         mine = [c for c in containers if c.service == service.name]
@@ -93,20 +96,24 @@ class Replicas:
         labels: Mapping[str, str],
         siblings: Sequence[Container],
     ) -> str:
-        pattern, borrowed = self._pattern(model, service, siblings)
-        try:
-            config = container_config(pattern, f"{model.name}-{name}", number_of(name), labels)
-        finally:
-            if borrowed:
-                self._remove_container(pattern["Id"])
+        pattern = self._pattern(model, service, siblings)
+        config = container_config(pattern, f"{model.name}-{name}", number_of(name), labels)
         networks = config.pop("Networks")
         first = {k: networks[k] for k in list(networks)[:1]}
         several = self._daemon.call(lambda c: _version(c.api_version)) >= (1, 44)
         config["NetworkingConfig"] = {"EndpointsConfig": networks if several else first}
-        made = self._daemon.call(
-            lambda c: c.create_container_from_config(config, f"{model.name}-{name}"),
-            CHANGE_SECONDS,
-        )
+        try:
+            made = self._daemon.call(
+                lambda c: c.create_container_from_config(config, f"{model.name}-{name}"),
+                CHANGE_SECONDS,
+            )
+        except Taken as error:
+            # It was not there a moment ago: what a runner asked for that was killed meanwhile.
+            raise Unreachable(
+                f"the Docker Engine is still making {name}: {error.message}",
+                unchanged="what runs goes on running",
+                remedy="fragrance status",
+            ) from error
         identity: str = made["Id"]
         if not several:
             for network in list(networks)[1:]:
@@ -123,8 +130,8 @@ class Replicas:
 
     def _pattern(
         self, model: Model, service: ServiceModel, siblings: Sequence[Container]
-    ) -> tuple[Mapping[str, Any], bool]:
-        """Return an up-to-date container of *service*, and whether it was made for this."""
+    ) -> Mapping[str, Any]:
+        """Return what the engine knows of an up-to-date container of *service*."""
         if self._project.ours:
             keep_own_image(self._daemon, self._project.state, service.image)
         image = self._image_id(service.image)
@@ -137,11 +144,16 @@ class Replicas:
             except Gone:
                 continue
             if image is None or found.get("Image") == image:
-                return found, False
-        return self._borrow(model, service), True
+                return found
+        with self._borrowing:
+            # The same is made from the same: those that are started together need it once.
+            key = (service.name, service.config_hash, image)
+            if key not in self._borrowed:
+                self._borrowed[key] = self._borrow(model, service)
+            return self._borrowed[key]
 
     def _borrow(self, model: Model, service: ServiceModel) -> Mapping[str, Any]:
-        """Let compose make one more container, never started, and return it."""
+        """Let compose make one more container, never started; return it, removed again."""
         before = self._containers(model, service)
         self._project.run(
             *("up", "--no-start", "--no-deps", "--no-recreate", "--quiet-pull"),
@@ -155,7 +167,11 @@ class Replicas:
                 unchanged="nothing was changed",
                 remedy="docker compose up --no-start says why",
             )
-        return self._daemon.inspect(made.pop())
+        borrowed = made.pop()
+        try:
+            return self._daemon.inspect(borrowed)
+        finally:
+            self._remove_container(borrowed)
 
     def _containers(self, model: Model, service: ServiceModel) -> set[str]:
         return {
