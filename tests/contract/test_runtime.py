@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from itertools import islice
 from pathlib import Path
@@ -140,6 +141,27 @@ def test_a_replica_is_added_and_the_chosen_one_removed(subject: RuntimeUnderTest
     runtime.remove_replica("web-3", 5)
     wait_running(runtime, "web", "web-1", "web-2")
     runtime.remove_replica("web-9", 1)
+
+
+def test_several_are_started_at_the_same_moment_where_there_was_none(
+    subject: RuntimeUnderTest,
+) -> None:
+    runtime = subject.runtime
+    runtime.remove_replica("job-1", 5)
+    wait_running(runtime, "job")
+    three = ["job-1", "job-2", "job-3"]
+
+    with ThreadPoolExecutor(len(three)) as pool:
+        list(pool.map(lambda name: runtime.start_replica("job", name, {}), three))
+
+    wait_running(runtime, "job", *three)
+    job = runtime.topology().service("job")
+    assert job is not None
+    assert job.desired == 3
+    assert len({replica.pid for replica in job.replicas}) == 3
+    for name in three[1:]:
+        runtime.remove_replica(name, 5)
+    wait_running(runtime, "job", "job-1")
 
 
 def test_what_is_removed_counts_as_wanted_no_more_at_once(subject: RuntimeUnderTest) -> None:

@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from console.clock import SystemClock
+from console.errors import Unreachable
 from console.runtimes.compose import ComposeRuntime
 from console.settings import load_settings
 from tests.contract.runtimes import docker, show_and_hide_the_page
@@ -96,6 +97,23 @@ def test_a_service_at_nothing_comes_back_as_compose_makes_it(project: ToyProject
     hashes = [json.loads(text)["com.docker.compose.config-hash"] for text in (labels, again)]
     assert hashes[0] == hashes[1]
     assert list(project.containers("store")) == [f"{project.name}-store-1"]
+
+
+def test_a_container_that_is_just_being_made_is_waited_for(project: ToyProject) -> None:
+    scale(project, "app=2")
+    settings = load_settings(state=str(project.state), file=str(project.file), environ={})
+    runtime = ComposeRuntime(settings, SystemClock(), agent=False)
+    unfinished = f"{project.name}-app-3"
+    # What a killed runner asked for may be there before the project's list has it.
+    docker("create", "--name", unfinished, "fragrance-base-python:local", "true")
+    try:
+        with pytest.raises(Unreachable, match="still making app-3"):
+            runtime.start_replica("app", "app-3", {})
+    finally:
+        docker("rm", unfinished)
+
+    scale(project, "app=3")
+    assert unfinished in project.containers("app")
 
 
 def test_no_request_is_lost_when_replicas_come_go_and_restart(project: ToyProject) -> None:
