@@ -192,11 +192,13 @@ def _maintenance_notice(view: View, look: Look, now: datetime) -> list[Text]:
     start = snapshot.maintenance_since
     when = f" since {start:%H:%M} UTC, {since(start, now)}" if start is not None else ""
     loud = look.warn + Style(reverse=True)
-    words = f" ▲ MAINTENANCE{when}: users get the page (503) · P takes it away "
-    return [styled(words, loud)]
+    way = "" if view.rewound is not None else "· P takes it away "
+    return [styled(f" ▲ MAINTENANCE{when}: users get the page (503) {way}", loud)]
 
 
 def _operation_notice(view: View, look: Look, now: datetime) -> list[Text]:
+    """Return what is at work or waits; which keys help only where they are taken."""
+    past = view.rewound is not None
     operation = view.operation
     if operation is None or operation.state not in UNFINISHED:
         return []
@@ -205,16 +207,18 @@ def _operation_notice(view: View, look: Look, now: datetime) -> list[Text]:
         loud = look.bad + Style(reverse=True)
         at = f" (at {step})" if step else ""
         word = operation.state.value.upper()
-        keys = "o, then r resume · u undo · A accept"
-        return [styled(f" ▲ {verb} {word}: {keys}{at} ", loud)]
+        keys = "" if past else ": o, then r resume · u undo · A accept"
+        return [styled(f" ▲ {verb} {word}{keys}{at} ", loud)]
     if operation.question is not None:
         loud = look.warn + Style(reverse=True)
         left = since(now, operation.question.until)
         words = clean(operation.question.text, 200)
-        return [styled(f" ? {verb} asks, {left} left: o, then y answers · {words} ", loud)]
+        keys = "" if past else ": o, then y answers"
+        return [styled(f" ? {verb} asks, {left} left{keys} · {words} ", loud)]
     line = styled(f" ▶ {verb} {operation.state.value}", look.accent)
     started = since(operation.started_at, now)
-    parts = [*([step] if step else []), clean(operation.actor, 40), started, "o follows"]
+    parts = [*([step] if step else []), clean(operation.actor, 40), started]
+    parts += [] if past else ["o follows"]
     return [line.append("".join(f" · {part}" for part in parts), look.text)]
 
 

@@ -7,13 +7,15 @@ from datetime import timedelta
 
 import pytest
 
+from console.domain.film import Frame
+from console.domain.operations import OpenQuestion, OperationState, OperationSummary
 from console.domain.readings import SourceState, SourceStatus
 from console.domain.snapshot import AgentState
 from console.engine import Access
 from screens.actions import ACTIONS
 from screens.look import look_of
 from screens.terminal import Terminal
-from screens.view import View
+from screens.view import Rewound, View
 from screens.widgets.header import header_lines
 from tests.fakes import pictures
 from tests.fakes.pictures import NOW
@@ -70,6 +72,28 @@ def test_maintenance_names_the_key_that_ends_it() -> None:
     _, _, notice, *_ = drawn(View("dev", False, "ana", snapshot=picture), 80)
     (action,) = (one for one in ACTIONS if one.id == "maintenance")
     assert f"{action.shown} takes it away" in notice
+
+
+def test_in_the_past_no_notice_names_a_key_that_is_refused_there() -> None:
+    asked = OpenQuestion("watch-app-at-4", "go on?", "queue 60", {}, NOW, NOW)
+    running = OperationSummary("op-7", "scale", OperationState.RUNNING, None, NOW, "ben")
+    for operation, fact, key in (
+        (running, "scale running · ben", "o follows"),
+        (replace(running, question=asked), "scale asks", "o, then y answers"),
+        (replace(running, state=OperationState.FROZEN), "scale FROZEN", "A accept"),
+    ):
+        picture = pictures.normal(maintenance=True, operation=operation)
+        now = View("dev", False, "ana", snapshot=picture)
+        present = "\n".join(drawn(now, 160))
+        past = "\n".join(drawn(replace(now, rewound=Rewound(Frame(picture))), 160))
+
+        for words in (fact, "MAINTENANCE"):
+            assert words in present
+            assert words in past
+        for words in (key, "P takes it away"):
+            assert words in present
+            assert words not in past
+        assert ". back to now" in past
 
 
 async def test_low_bandwidth_has_neither_clock_nor_sparkline(open_desk: OpenDesk) -> None:
